@@ -1,0 +1,95 @@
+//! Inference runtimes behind one trait.
+//!
+//! A [`Backend`] is a factory; a [`LoadedModel`] is the prepared graph: immutable, shared, run by
+//! many threads at once. Per-thread state, if a runtime needs any, stays inside it. Values that
+//! leave `run` are owned by us, so an unloaded model leaves nothing behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{GraphIo, Output};
+use crate::tensor::Tensor;
+
+/// An inference runtime.
+pub trait Backend: Send + Sync {
+    /// The runtime's name and version for people: `onnxruntime 1.31.1`, `tract 0.23.9`.
+    fn describe(&self) -> String;
+
+    /// Prepares the graph in `spec.path` (external data is found beside it).
+    ///
+    /// # Errors
+    /// When the file is missing, damaged, or holds something this runtime cannot run; the error
+    /// names it.
+    fn load(&self, spec: &LoadSpec) -> Result<Arc<dyn LoadedModel>, LoadError>;
+}
+
+/// A prepared graph.
+pub trait LoadedModel: Send + Sync {
+    /// The graph's inputs and outputs.
+    fn io(&self) -> &GraphIo;
+
+    /// The execution provider in use, in ONNX Runtime's words (`CPUExecutionProvider`), or the
+    /// runtime's name where it has none.
+    fn provider(&self) -> &str;
+
+    /// Runs the graph once. `feeds` holds one tensor for each of the graph's inputs, in order.
+    /// Called by many threads at once.
+    ///
+    /// # Errors
+    /// When the runtime refuses the feeds or fails while it computes.
+    fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError>;
+}
+
+/// Which graph to load, and how.
+#[derive(Clone, Debug)]
+pub struct LoadSpec {
+    /// The `.onnx` file.
+    pub path: PathBuf,
+    /// Execution providers in order of preference, with their options as text.
+    pub providers: Vec<Provider>,
+    pub session: SessionOptions,
+}
+
+/// An execution provider that the model asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    pub name: String,
+    pub options: Vec<(String, String)>,
+}
+
+/// Session settings; `None` leaves the choice to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    pub intra_op_threads: Option<usize>,
+    pub inter_op_threads: Option<usize>,
+    pub parallel_execution: Option<bool>,
+    /// ONNX Runtime's number: 0 none, 1 basic, 2 extended, 3 layout, 99 all.
+    pub graph_optimization_level: Option<u32>,
+    /// `extra_session_config`, handed over as they are.
+    pub config_entries: Vec<(String, String)>,
+}
+
+/// Why a graph could not be loaded. The text is for the operator: it may hold paths.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The runtime itself is not there.
+    #[error("{0}")]
+    RuntimeMissing(String),
+    /// The graph holds something that this runtime cannot run.
+    #[error("{runtime} cannot run this model: {what}; {advice}")]
+    Unsupported { runtime: &'static str, what: String, advice: String },
+    /// The file, or its external data, is missing or damaged.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Why a run failed. The text is the runtime's own, for the log, not for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The runtime refused the feeds: type, rank or size of an input.
+    #[error("input `{input}`: {reason}")]
+    Input { input: String, reason: String },
+    /// The graph failed on these values.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,20 @@
+//! flowgate: a model server for MLflow ONNX models.
+//!
+//! The floors, from the ground up; a module imports only from floors below its own
+//! (`ARCHITECTURE.md` has the map, `tests/tidy.rs` enforces it).
+
+pub mod model;
+pub mod tensor;
+
+pub mod mlflow;
+pub mod wire;
+
+pub mod backend;
+pub mod store;
+
+pub mod servable;
+
+pub mod server;
+
+pub mod app;
+pub mod config;

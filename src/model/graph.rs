@@ -1,0 +1,53 @@
+//! The inputs and outputs of a graph, and what it computes, whatever runtime runs it.
+
+use crate::tensor::{DType, Dims, Tensor};
+
+/// The inputs and outputs of a graph, in the graph's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphIo {
+    pub inputs: Vec<GraphInput>,
+    pub outputs: Vec<GraphOutput>,
+}
+
+/// One input of a graph that a request has to feed (initializers are not among them).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphInput {
+    pub name: String,
+    pub dtype: DType,
+    pub dims: Dims,
+}
+
+/// One output of a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphOutput {
+    pub name: String,
+    pub kind: OutputKind,
+}
+
+/// What an output holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutputKind {
+    Tensor {
+        dtype: DType,
+        dims: Dims,
+    },
+    /// A sequence of maps, as `ZipMap` makes: one map a row, from class to number.
+    Maps,
+}
+
+/// A computed output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Tensor(Tensor),
+    Maps(Vec<ClassMap>),
+}
+
+/// One row of a `ZipMap` output: classes in the runtime's order, with their values.
+pub type ClassMap = Vec<(ClassKey, f64)>;
+
+/// A class label.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClassKey {
+    Int(i64),
+    Str(String),
+}

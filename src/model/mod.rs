@@ -1,0 +1,12 @@
+//! What a model is, before any file or request: its identity, its signature, its graph's ends.
+
+mod graph;
+mod id;
+mod signature;
+
+pub use graph::{ClassKey, ClassMap, GraphInput, GraphIo, GraphOutput, Output, OutputKind};
+pub use id::{ModelId, ModelName, ModelNameError, VersionId};
+pub use signature::{
+    ColumnSpec, ColumnType, Columns, ParamSpec, ParamType, Property, Schema, Signature,
+    TensorDType, TensorSpec, ValueType,
+};

@@ -1,0 +1,3 @@
+//! Bytes to tensors and tensors to bytes, one folder a protocol. Knows no sockets and no threads.
+
+pub mod invocations;

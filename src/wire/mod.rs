@@ -2,3 +2,4 @@
 
 pub mod invocations;
 pub mod number;
+pub mod text;

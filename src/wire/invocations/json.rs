@@ -55,7 +55,9 @@ pub(super) fn decode_text(body: &[u8]) -> Result<Cow<'_, str>, JsonError> {
             return Err(JsonError::Encoding("UTF-16"));
         }
         let units = units.map(|pair| from([pair[0], pair[1]]));
-        Ok(Cow::Owned(push_all(char::decode_utf16(units).map(|c| c.map_err(|e| e.unpaired_surrogate())))))
+        Ok(Cow::Owned(push_all(
+            char::decode_utf16(units).map(|c| c.map_err(|e| e.unpaired_surrogate())),
+        )))
     };
     let utf32 = |bytes: &[u8], from: fn([u8; 4]) -> u32| {
         let units = bytes.chunks_exact(4);
@@ -101,7 +103,9 @@ fn utf8(bytes: &[u8]) -> Result<Cow<'_, str>, JsonError> {
             }
             Err(error) => {
                 let (valid, bad) = rest.split_at(error.valid_up_to());
-                text.push_str(std::str::from_utf8(valid).map_err(|_| JsonError::Encoding("UTF-8"))?);
+                text.push_str(
+                    std::str::from_utf8(valid).map_err(|_| JsonError::Encoding("UTF-8"))?,
+                );
                 let [0xed, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, after @ ..] = bad else {
                     return Err(JsonError::Encoding("UTF-8"));
                 };
@@ -160,9 +164,9 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Result<Value, JsonError> {
         match self.peek() {
-            Some(b'"') => self.string().map(|(text, lone)| {
-                if lone { Value::Surrogates(text) } else { Value::Str(text) }
-            }),
+            Some(b'"') => self
+                .string()
+                .map(|(text, lone)| if lone { Value::Surrogates(text) } else { Value::Str(text) }),
             Some(b'[') => self.nested(Self::array),
             Some(b'{') => self.nested(Self::object),
             Some(b'0'..=b'9') => self.number(),
@@ -388,8 +392,10 @@ mod tests {
 
     #[test]
     fn pythons_dialect_is_accepted() {
-        let parsed = parse(br#" {"a": [NaN, -Infinity, 1e400, -0, 123456789012345678901], "b": 1,
-            "b": "\ud83d\ude00\u00e9\/", "c": {}} "#);
+        let parsed = parse(
+            br#" {"a": [NaN, -Infinity, 1e400, -0, 123456789012345678901], "b": 1,
+            "b": "\ud83d\ude00\u00e9\/", "c": {}} "#,
+        );
         let Value::Dict(members) = parsed.unwrap() else { panic!("an object") };
         let Value::List(numbers) = &members[0].1 else { panic!("an array") };
         assert!(matches!(numbers[0], Value::Float(v) if v.is_nan()));
@@ -404,8 +410,29 @@ mod tests {
     #[test]
     fn what_python_refuses_is_refused() {
         for body in [
-            "", "nan", "+1", ".5", "01", "0x1", "1.", "1e", "[1,]", "{\"a\":1,}", "{a:1}", "'a'",
-            "[1", "\"\t\"", "\"\\x\"", "\"\\u12\"", "1 2", "// c\n1", "tru", "-", "--1", "[", "\"a",
+            "",
+            "nan",
+            "+1",
+            ".5",
+            "01",
+            "0x1",
+            "1.",
+            "1e",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "'a'",
+            "[1",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "1 2",
+            "// c\n1",
+            "tru",
+            "-",
+            "--1",
+            "[",
+            "\"a",
         ] {
             assert!(matches!(parse(body.as_bytes()), Err(JsonError::Syntax { .. })), "{body}");
         }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use num_bigint::BigInt;
 use num_traits::ToPrimitive as _;
 
-use crate::wire::number::python_str;
+use crate::wire::number::write_f64_str;
 
 /// A Python value.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,10 +113,9 @@ impl Value {
             }
             Self::Float(value) => Ok(*value),
             Self::Str(text) => parse_float(text).ok_or(NotConvertible::Type),
-            Self::Bytes(bytes) => std::str::from_utf8(bytes)
-                .ok()
-                .and_then(parse_float)
-                .ok_or(NotConvertible::Type),
+            Self::Bytes(bytes) => {
+                std::str::from_utf8(bytes).ok().and_then(parse_float).ok_or(NotConvertible::Type)
+            }
             Self::Surrogates(_) | Self::Other(_) | Self::List(_) | Self::Dict(_) => {
                 Err(NotConvertible::Type)
             }
@@ -166,7 +165,11 @@ impl Value {
             Self::Bool(value) => out.push_str(if *value { "True" } else { "False" }),
             Self::Int(value) => write!(out, "{value}").ok()?,
             Self::BigInt(value) => write!(out, "{value}").ok()?,
-            Self::Float(value) => out.push_str(&python_str(*value)),
+            Self::Float(value) => {
+                let mut digits = Vec::with_capacity(24);
+                write_f64_str(&mut digits, *value);
+                out.extend(digits.into_iter().map(char::from));
+            }
             Self::Str(text) => write_str_repr(text, out),
             // Python's repr would escape the surrogate; we no longer know which one it was.
             Self::Surrogates(_) | Self::Other(_) => return None,

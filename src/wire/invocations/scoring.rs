@@ -12,6 +12,7 @@ use super::json;
 use super::numpy::NdArray;
 use super::params::enforce_params;
 use super::parquet::read_parquet;
+use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
 use super::value::Value;
 use crate::model::{GraphIo, Output, Schema, Signature, ValueType};
@@ -23,6 +24,7 @@ pub struct Scoring {
     signature: Signature,
     io: GraphIo,
     encoder: Encoder,
+    stream: Option<StreamPlan>,
     options: ScoringOptions,
 }
 
@@ -71,7 +73,8 @@ impl Scoring {
     #[must_use]
     pub fn new(signature: Signature, io: GraphIo, options: ScoringOptions) -> Self {
         let encoder = Encoder::new(&io, options.record_shape);
-        Self { signature, io, encoder, options }
+        let stream = StreamPlan::new(&signature, &io);
+        Self { signature, io, encoder, stream, options }
     }
 
     /// Decodes a body of `content_type` into the graph's feeds.
@@ -79,7 +82,18 @@ impl Scoring {
     /// # Errors
     /// When MLflow's scoring server would refuse the request.
     pub fn decode(&self, content_type: Option<&str>, body: &[u8]) -> Result<Decoded, WireError> {
-        let (data, params) = match content_type::parse(content_type)? {
+        let format = content_type::parse(content_type)?;
+        if let (BodyFormat::Json, Some(stream)) = (format, &self.stream)
+            && let Some(decoded) = stream.decode(body)
+        {
+            return Ok(decoded);
+        }
+        self.decode_exactly(format, body)
+    }
+
+    /// The exact path: what MLflow does, step by step.
+    fn decode_exactly(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded, WireError> {
+        let (data, params) = match format {
             BodyFormat::Json => self.read_json(body)?,
             BodyFormat::Csv => (self.read_csv(body)?, None),
             BodyFormat::Parquet => {
@@ -112,7 +126,7 @@ impl Scoring {
         self.encoder.encode(outputs, layout, rows, body)
     }
 
-    /// The exact path of a JSON body: Python values first, then pandas' or numpy's rules.
+    /// A JSON body: Python values first, then pandas' or numpy's rules.
     fn read_json(&self, body: &[u8]) -> Result<(Data, Option<Value>), WireError> {
         let members = match json::parse(body) {
             Ok(Value::Dict(members)) => members,

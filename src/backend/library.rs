@@ -102,6 +102,7 @@ impl LibrarySearch {
 }
 
 /// The sentence for a library that exists but does not work.
+#[cfg(feature = "ort")]
 pub(super) fn unusable(path: &Path, reason: &str) -> String {
     format!("{} is not a usable ONNX Runtime library: {reason}; {REMEDY}", path.display())
 }

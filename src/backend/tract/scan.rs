@@ -74,7 +74,10 @@ fn external_tensor(tensor: &TensorProto, directory: &Path) -> Result<(), String>
         return Err(format!("is outside the model's directory: {location}"));
     }
     let path = directory.join(location);
-    let size = path.metadata().map_err(|error| format!("in {}: {error}", path.display()))?.len();
+    let size = path
+        .metadata()
+        .map_err(|error| format!("cannot be read: {}: {error}", path.display()))?
+        .len();
     let number = |key| entry(key).map_or(Ok(0), str::parse::<u64>);
     let (Ok(offset), Ok(length)) = (number("offset"), number("length")) else {
         return Err("has a bad offset or length".to_owned());

@@ -124,7 +124,6 @@ impl Servable {
 
 /// Small plain text is decoded where it arrives. A small Parquet file may unpack into a large one.
 fn decodes_inline(request: &Request) -> bool {
-    let is_columnar =
-        request.content_type.as_ref().is_some_and(|text| text.contains("parquet"));
+    let is_columnar = request.content_type.as_ref().is_some_and(|text| text.contains("parquet"));
     request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none() && !is_columnar
 }

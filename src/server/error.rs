@@ -22,8 +22,7 @@ const RUN_TEXT: &str = "Encountered an unexpected error while evaluating the mod
                         the serialized input Dataframe is compatible with the model for inference.";
 
 /// What stands for every schema error when their details are switched off.
-const SCHEMA_TEXT: &str =
-    "Failed to enforce model input schema. Please check your input data.";
+const SCHEMA_TEXT: &str = "Failed to enforce model input schema. Please check your input data.";
 
 /// When a refused client may try again. A full queue empties in milliseconds; whole seconds are
 /// the finest the header can say.
@@ -33,7 +32,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The body is larger than allowed, by its own account or by count.
-    BodyTooLarge { bytes_max: usize },
+    BodyTooLarge {
+        bytes_max: usize,
+    },
     /// Other requests' bodies fill the memory set aside for them.
     BodiesTooLarge,
     /// The body ended early or its framing is damaged.
@@ -147,16 +148,13 @@ fn unsupported_media_type(text: &str) -> HttpResponse {
 }
 
 fn too_large(what: &str, bytes_max: usize) -> HttpResponse {
-    let message =
-        format!("The {what} is too large: expected at most {bytes_max} bytes, got more.");
+    let message = format!("The {what} is too large: expected at most {bytes_max} bytes, got more.");
     envelope(&TOO_LARGE, &message)
 }
 
 fn retry_later(class: &Class, message: &str) -> HttpResponse {
     let mut response = envelope(class, message);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     response
 }
 
@@ -242,7 +240,7 @@ mod tests {
         let error = WireError::unsupported_media_type("only these");
         let response = Failure::from(ScoreError::Wire(error)).response(true);
         assert_eq!(response.status(), 415);
-        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(response.headers().get("content-type").unwrap(), "text/plain; charset=utf-8");
         assert_eq!(text(response).await, "only these");
     }
 
@@ -251,7 +249,7 @@ mod tests {
         let rejected = ScoreError::Rejected { queue_requests_max: 1 };
         let response = Failure::from(rejected).response(true);
         assert_eq!(response.status(), 429);
-        assert_eq!(response.headers()["retry-after"], "1");
+        assert_eq!(response.headers().get("retry-after").unwrap(), "1");
     }
 
     #[actix_web::test]

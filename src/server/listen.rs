@@ -60,8 +60,7 @@ pub fn listen(
 
 /// Where to listen. Port 0 means a different port on each address, so only the first is taken.
 fn addresses(options: &ServerOptions) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<_> =
-        (options.host.as_str(), options.port).to_socket_addrs()?.collect();
+    let mut addresses: Vec<_> = (options.host.as_str(), options.port).to_socket_addrs()?.collect();
     if options.port == 0 {
         addresses.truncate(1);
     }

@@ -10,9 +10,13 @@ pub(super) enum Route {
     /// `POST /invocations`, `POST /invocations/{name}`; `None` is the default model.
     Invocations(Option<String>),
     /// The path is known, the method is not the one.
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     /// The path is known but for slashes at its end.
-    Redirect { path: String },
+    Redirect {
+        path: String,
+    },
     NotFound,
 }
 
@@ -30,9 +34,7 @@ pub(super) fn resolve(method: &str, path: &str, is_model: impl Fn(&str) -> bool)
         (Some(Endpoint::Health), "GET" | "HEAD") => Route::Health,
         (Some(Endpoint::Version), "GET" | "HEAD") => Route::Version,
         (Some(Endpoint::Invocations(name)), "POST") => Route::Invocations(name),
-        (Some(Endpoint::Health | Endpoint::Version), _) => {
-            Route::MethodNotAllowed { allow: "GET" }
-        }
+        (Some(Endpoint::Health | Endpoint::Version), _) => Route::MethodNotAllowed { allow: "GET" },
         (Some(Endpoint::Invocations(_)), _) => Route::MethodNotAllowed { allow: "POST" },
         (None, _) => {
             let trimmed = decoded.trim_end_matches('/');

@@ -110,9 +110,7 @@ fn read_bounded(reader: impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
 /// Whether the stream starts with zlib's two-byte header (RFC 1950) rather than bare deflate.
 fn is_zlib(body: &[u8]) -> bool {
     match body {
-        [cmf, flg, ..] => {
-            cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]).is_multiple_of(31)
-        }
+        [cmf, flg, ..] => cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]).is_multiple_of(31),
         _ => false,
     }
 }
@@ -145,7 +143,7 @@ mod tests {
 
     #[test]
     fn output_beyond_the_bound_is_refused_without_making_it() {
-        let zeros = vec![0; 32 << 20];
+        let zeros = vec![0; 4 << 20];
         for coding in Coding::ALL {
             let bomb = coding.encode(&zeros).unwrap();
             let bytes_max = 1000;

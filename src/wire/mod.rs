@@ -2,3 +2,5 @@
 
 pub mod coding;
 pub mod invocations;
+pub mod number;
+pub mod text;

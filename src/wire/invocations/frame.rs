@@ -1,5 +1,6 @@
 //! A pandas `DataFrame` as far as scoring needs one: labelled columns, each with a numpy dtype.
 
+use super::numpy::unsigned;
 use super::value::Value;
 
 /// `NaT`, pandas' missing datetime.
@@ -72,6 +73,44 @@ impl Series {
         each_series!(self, values => values.len())
     }
 
+    /// Repeats the first cell until there are `rows` (or cuts to none).
+    pub fn repeat(&mut self, rows: usize) {
+        each_series!(self, values => {
+            let Some(first) = values.first().cloned() else { return };
+            values.clear();
+            values.resize(rows, first);
+        });
+    }
+
+    /// The cells as Python values (`astype(object)`).
+    #[must_use]
+    pub fn into_values(self) -> Vec<Value> {
+        fn ints<T: Into<i64>>(values: Vec<T>) -> Vec<Value> {
+            values.into_iter().map(|value| Value::Int(value.into())).collect()
+        }
+        fn floats<T: Into<f64>>(values: Vec<T>) -> Vec<Value> {
+            values.into_iter().map(|value| Value::Float(value.into())).collect()
+        }
+        match self {
+            Self::Bool(values) => values.into_iter().map(Value::Bool).collect(),
+            Self::I8(values) => ints(values),
+            Self::I16(values) => ints(values),
+            Self::I32(values) => ints(values),
+            Self::I64(values) => ints(values),
+            Self::U8(values) => ints(values),
+            Self::U16(values) => ints(values),
+            Self::U32(values) => ints(values),
+            Self::U64(values) => values.into_iter().map(unsigned).collect(),
+            Self::F16(values) => floats(values),
+            Self::F32(values) => floats(values),
+            Self::F64(values) => floats(values),
+            Self::Datetime(values) | Self::DatetimeTz(values) => {
+                values.iter().map(|_| Value::Other("pandas.Timestamp")).collect()
+            }
+            Self::Object(values) => values,
+        }
+    }
+
     /// Whether there is no cell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -98,5 +137,21 @@ impl Series {
             Self::DatetimeTz(_) => "datetime64[ns, tz]",
             Self::Object(_) => "object",
         }
+    }
+}
+
+impl Label {
+    /// Whether this is the label of that name.
+    #[must_use]
+    pub fn is_name(&self, name: &str) -> bool {
+        matches!(self, Self::Name(own) if own == name)
+    }
+}
+
+impl Frame {
+    /// Positions of the columns of that name: none, one, or several where names repeat.
+    pub fn positions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(move |(i, (label, _))| label.is_name(name).then_some(i))
     }
 }

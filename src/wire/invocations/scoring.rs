@@ -1,18 +1,50 @@
 //! The protocol applied to one model: bodies to feeds, outputs to answers.
 
-use crate::model::{GraphIo, Output, Signature};
+use super::WireError;
+use super::coerce::cast_frame;
+use super::content_type::{self, BodyFormat};
+use super::csv::read_csv;
+use super::dataframe::{from_records, from_split};
+use super::encode::Encoder;
+use super::enforce::{enforce_columns, enforce_tensors};
+use super::feed::{Casts, ModelInput, feed};
+use super::json;
+use super::numpy::NdArray;
+use super::params::enforce_params;
+use super::parquet::read_parquet;
+use super::tensors::{Data, Item, from_inputs, from_instances};
+use super::value::Value;
+use crate::model::{GraphIo, Output, Schema, Signature, ValueType};
 use crate::tensor::Tensor;
 
-use super::WireError;
-
 /// How one model version speaks the protocol: its signature and its graph, prepared once.
+#[derive(Debug)]
 pub struct Scoring {
-    signature: Option<Signature>,
+    signature: Signature,
     io: GraphIo,
+    encoder: Encoder,
+    options: ScoringOptions,
+}
+
+/// Settings of the protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoringOptions {
+    pub record_shape: RecordShape,
+    /// Most bytes that a compressed Parquet body may unfold to.
+    pub decoded_bytes_max: usize,
+}
+
+/// What a record of an answer to a data frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordShape {
+    /// One value of every flattened output, as MLflow; one row where MLflow fails.
+    Flattened,
+    /// Always one row.
+    Rows,
 }
 
 /// A decoded request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     /// One tensor for each graph input, in the graph's order.
     pub feeds: Vec<Tensor>,
@@ -25,17 +57,21 @@ pub struct Decoded {
 /// The shape of an answer: it follows what reached the model, not the request's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `{"predictions": [{...}, ...]}`, one record a row: a DataFrame reached the model.
+    /// `{"predictions": [{...}, ...]}`, a list of records: a data frame reached the model.
     Records,
     /// `{"predictions": {"output": [...]}}`: tensors reached the model.
     Tensors,
 }
 
+/// The four forms of a JSON body, by their top-level keys.
+const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+
 impl Scoring {
     /// Prepares the protocol for a model.
     #[must_use]
-    pub fn new(signature: Option<Signature>, io: GraphIo) -> Self {
-        Self { signature, io }
+    pub fn new(signature: Signature, io: GraphIo, options: ScoringOptions) -> Self {
+        let encoder = Encoder::new(&io, options.record_shape);
+        Self { signature, io, encoder, options }
     }
 
     /// Decodes a body of `content_type` into the graph's feeds.
@@ -43,8 +79,23 @@ impl Scoring {
     /// # Errors
     /// When MLflow's scoring server would refuse the request.
     pub fn decode(&self, content_type: Option<&str>, body: &[u8]) -> Result<Decoded, WireError> {
-        let _ = (&self.signature, &self.io, content_type, body);
-        Err(WireError::bad_request("being built"))
+        let (data, params) = match content_type::parse(content_type)? {
+            BodyFormat::Json => self.read_json(body)?,
+            BodyFormat::Csv => (self.read_csv(body)?, None),
+            BodyFormat::Parquet => {
+                (Data::Frame(read_parquet(body, self.options.decoded_bytes_max)?), None)
+            }
+        };
+        let (input, casts) = self.enforce(data)?;
+        if let Some(specs) = &self.signature.params {
+            enforce_params(params.as_ref(), specs)?;
+        }
+        let layout = match input {
+            ModelInput::Frame(_) => Layout::Records,
+            ModelInput::Array(_) | ModelInput::Named(_) => Layout::Tensors,
+        };
+        let (feeds, rows) = feed(input, &self.io, casts)?;
+        Ok(Decoded { feeds, rows, layout })
     }
 
     /// Appends the answer to `body`.
@@ -55,9 +106,105 @@ impl Scoring {
         &self,
         outputs: &[Output],
         layout: Layout,
+        rows: usize,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        let _ = (outputs, layout, body);
-        Err(WireError::bad_request("being built"))
+        self.encoder.encode(outputs, layout, rows, body)
+    }
+
+    /// The exact path of a JSON body: Python values first, then pandas' or numpy's rules.
+    fn read_json(&self, body: &[u8]) -> Result<(Data, Option<Value>), WireError> {
+        let members = match json::parse(body) {
+            Ok(Value::Dict(members)) => members,
+            Ok(other) => {
+                return Err(WireError::bad_request(format!(
+                    "the body must be a JSON object with exactly one of the members {}, got {}",
+                    FORMS.join(", "),
+                    other.type_name()
+                )));
+            }
+            Err(error) => return Err(WireError::bad_request(error.to_string())),
+        };
+        let (mut forms, mut params) = (Vec::new(), None);
+        for (key, value) in members {
+            if FORMS.contains(&key.as_str()) {
+                forms.push((key, value));
+            } else if key == "params" {
+                params = Some(value);
+            }
+        }
+        if forms.len() != 1 {
+            let given: Vec<&str> = forms.iter().map(|(key, _)| key.as_str()).collect();
+            return Err(WireError::bad_request(format!(
+                "the body must have exactly one of the members {}, got {}",
+                FORMS.join(", "),
+                if given.is_empty() { "none".into() } else { given.join(" and ") }
+            )));
+        }
+        let (form, value) = forms.remove(0);
+        let schema = self.signature.inputs.as_ref();
+        let data = match form.as_str() {
+            "dataframe_split" => Data::Frame(from_split(value)?),
+            "dataframe_records" => Data::Frame(from_records(value)?),
+            "instances" => from_instances(value, schema)?,
+            _ => from_inputs(value, schema)?,
+        };
+        match (data, schema) {
+            (Data::Frame(frame), Some(schema)) => {
+                Ok((Data::Frame(cast_frame(frame, schema)?), params))
+            }
+            (data, _) => Ok((data, params)),
+        }
+    }
+
+    fn read_csv(&self, body: &[u8]) -> Result<Data, WireError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| WireError::bad_request("the CSV body is not valid UTF-8 text"))?;
+        match &self.signature.inputs {
+            None => read_csv(text, &[]).map(Data::Frame),
+            Some(Schema::Columns(columns)) => {
+                let scalars = columns.specs.iter().map(|spec| match spec.ty {
+                    ValueType::Scalar(ty) => Ok((spec.name.clone(), ty)),
+                    _ => Err(WireError::bad_request(format!(
+                        "column '{}' holds nested values, which CSV cannot; send JSON",
+                        spec.name
+                    ))),
+                });
+                let scalars = scalars.collect::<Result<Vec<_>, _>>()?;
+                read_csv(text, &scalars).map(Data::Frame)
+            }
+            Some(Schema::Tensors(_)) => read_csv(text, &[]).map(Data::Frame),
+        }
+    }
+
+    /// Checks the data against the signature, if there is one.
+    fn enforce(&self, data: Data) -> Result<(ModelInput, Casts), WireError> {
+        match &self.signature.inputs {
+            Some(Schema::Columns(columns)) => {
+                Ok((ModelInput::Frame(enforce_columns(data, columns)?), Casts::Exact))
+            }
+            Some(Schema::Tensors(specs)) => Ok((enforce_tensors(data, specs)?, Casts::Mlflow)),
+            None => Ok((without_schema(data)?, Casts::Exact)),
+        }
+    }
+}
+
+/// Without a signature the data reach the model as they are.
+fn without_schema(data: Data) -> Result<ModelInput, WireError> {
+    match data {
+        Data::Frame(frame) => Ok(ModelInput::Frame(frame)),
+        Data::Item(Item::Array(array)) => Ok(ModelInput::Array(array)),
+        Data::Named(items) => {
+            let arrays = items.into_iter().map(|(name, item)| match item {
+                Item::Array(array) => Ok((name, array)),
+                Item::Scalar(_) | Item::Value(_) => {
+                    Err(WireError::bad_request(format!("input '{name}': expected an array")))
+                }
+            });
+            arrays.collect::<Result<Vec<(String, NdArray)>, _>>().map(ModelInput::Named)
+        }
+        Data::Item(_) | Data::Rows(_) => {
+            Err(WireError::bad_request("expected an array or an object of named arrays"))
+        }
     }
 }

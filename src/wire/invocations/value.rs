@@ -1,6 +1,14 @@
 //! Python values: what `json.loads` makes of a body, and what the cells of an object column hold.
+//!
+//! The conversions (`int(x)`, `float(x)`, `bool(x)`, `str(x)`, `repr(x)`) are Python's own; every
+//! coercion rule of the protocol rests on them.
+
+use std::fmt::Write as _;
 
 use num_bigint::BigInt;
+use num_traits::ToPrimitive as _;
+
+use crate::wire::number::write_f64_str;
 
 /// A Python value.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,20 +30,334 @@ pub enum Value {
     Dict(Vec<(String, Value)>),
 }
 
+/// Why a value does not convert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotConvertible {
+    /// `int()` or `float()` of something that is neither a number nor the text of one.
+    Type,
+    /// The number does not fit the wanted type.
+    Range,
+}
+
 impl Value {
-    /// The Python type's name, for messages.
+    /// The JSON type's name, for messages.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::None => "null",
-            Self::Bool(_) => "boolean",
-            Self::Int(_) | Self::BigInt(_) => "integer",
-            Self::Float(_) => "number",
-            Self::Str(_) | Self::Surrogates(_) => "string",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) | Self::BigInt(_) => "an integer",
+            Self::Float(_) => "a number",
+            Self::Str(_) | Self::Surrogates(_) => "a string",
             Self::Bytes(_) => "bytes",
             Self::Other(name) => name,
-            Self::List(_) => "array",
-            Self::Dict(_) => "object",
+            Self::List(_) => "an array",
+            Self::Dict(_) => "an object",
         }
+    }
+
+    /// `numpy.isscalar(x)`: numbers, booleans, strings and bytes; not null.
+    #[must_use]
+    pub fn is_scalar(&self) -> bool {
+        !matches!(self, Self::None | Self::List(_) | Self::Dict(_) | Self::Other(_))
+    }
+
+    /// `pandas.isnull(x)` of a cell: null or NaN.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Float(value) => value.is_nan(),
+            _ => false,
+        }
+    }
+
+    /// The member of that name, of an object.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Dict(members) => {
+                members.iter().find_map(|(name, value)| (name == key).then_some(value))
+            }
+            _ => None,
+        }
+    }
+
+    /// `bool(x)`.
+    #[must_use]
+    pub fn truthy(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::BigInt(_) | Self::Other(_) => true,
+            Self::Float(value) => *value != 0.0,
+            Self::Str(text) | Self::Surrogates(text) => !text.is_empty(),
+            Self::Bytes(bytes) => !bytes.is_empty(),
+            Self::List(items) => !items.is_empty(),
+            Self::Dict(members) => !members.is_empty(),
+        }
+    }
+
+    /// `float(x)`, with null as NaN (numpy's rule for floating element types).
+    ///
+    /// # Errors
+    /// When the value is no number and no text of one, or an integer beyond the doubles.
+    pub fn to_float(&self) -> Result<f64, NotConvertible> {
+        match self {
+            Self::None => Ok(f64::NAN),
+            Self::Bool(value) => Ok(f64::from(u8::from(*value))),
+            Self::Int(value) => Ok(*value as f64),
+            Self::BigInt(value) => {
+                value.to_f64().filter(|float| float.is_finite()).ok_or(NotConvertible::Range)
+            }
+            Self::Float(value) => Ok(*value),
+            Self::Str(text) => parse_float(text).ok_or(NotConvertible::Type),
+            Self::Bytes(bytes) => {
+                std::str::from_utf8(bytes).ok().and_then(parse_float).ok_or(NotConvertible::Type)
+            }
+            Self::Surrogates(_) | Self::Other(_) | Self::List(_) | Self::Dict(_) => {
+                Err(NotConvertible::Type)
+            }
+        }
+    }
+
+    /// `int(x)`: floats are truncated toward zero.
+    ///
+    /// # Errors
+    /// When the value is no number (NaN and infinities included) and no text of an integer.
+    pub fn to_int(&self) -> Result<BigInt, NotConvertible> {
+        match self {
+            Self::Bool(value) => Ok(BigInt::from(u8::from(*value))),
+            Self::Int(value) => Ok(BigInt::from(*value)),
+            Self::BigInt(value) => Ok((**value).clone()),
+            Self::Float(value) => {
+                num_traits::FromPrimitive::from_f64(value.trunc()).ok_or(NotConvertible::Type)
+            }
+            Self::Str(text) => parse_int(text).ok_or(NotConvertible::Type),
+            Self::Bytes(bytes) => {
+                std::str::from_utf8(bytes).ok().and_then(parse_int).ok_or(NotConvertible::Type)
+            }
+            Self::None | Self::Surrogates(_) | Self::Other(_) | Self::List(_) | Self::Dict(_) => {
+                Err(NotConvertible::Type)
+            }
+        }
+    }
+
+    /// `str(x)`; `None` where the text has lone surrogates and so no UTF-8 form.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        match self {
+            Self::Str(text) => Some(text.clone()),
+            Self::Surrogates(_) => None,
+            _ => {
+                let mut text = String::new();
+                self.write_repr(&mut text)?;
+                Some(text)
+            }
+        }
+    }
+
+    /// Appends `repr(x)`; `None` where it has no UTF-8 form.
+    fn write_repr(&self, out: &mut String) -> Option<()> {
+        match self {
+            Self::None => out.push_str("None"),
+            Self::Bool(value) => out.push_str(if *value { "True" } else { "False" }),
+            Self::Int(value) => write!(out, "{value}").ok()?,
+            Self::BigInt(value) => write!(out, "{value}").ok()?,
+            Self::Float(value) => {
+                let mut digits = Vec::with_capacity(24);
+                write_f64_str(&mut digits, *value);
+                out.extend(digits.into_iter().map(char::from));
+            }
+            Self::Str(text) => write_str_repr(text, out),
+            // Python's repr would escape the surrogate; we no longer know which one it was.
+            Self::Surrogates(_) | Self::Other(_) => return None,
+            Self::Bytes(bytes) => write_bytes_repr(bytes, out),
+            Self::List(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(", ");
+                    }
+                    item.write_repr(out)?;
+                }
+                out.push(']');
+            }
+            Self::Dict(members) => {
+                out.push('{');
+                for (i, (key, value)) in members.iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(", ");
+                    }
+                    write_str_repr(key, out);
+                    out.push_str(": ");
+                    value.write_repr(out)?;
+                }
+                out.push('}');
+            }
+        }
+        Some(())
+    }
+}
+
+/// `repr()` of a string: single quotes unless only those occur inside; escapes as Python's.
+fn write_str_repr(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+}
+
+fn write_bytes_repr(bytes: &[u8], out: &mut String) {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    out.push('b');
+    out.push(quote);
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x20..=0x7e if char::from(byte) != quote => out.push(char::from(byte)),
+            0x20..=0x7e => {
+                out.push('\\');
+                out.push(quote);
+            }
+            _ => {
+                let _ = write!(out, "\\x{byte:02x}");
+            }
+        }
+    }
+    out.push(quote);
+}
+
+/// `int(text)` in base 10: blanks around, a sign, digits of any script, single underscores
+/// between digits.
+#[must_use]
+pub fn parse_int(text: &str) -> Option<BigInt> {
+    let plain = plain_number(text)?;
+    let digits = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || digits.len() > 4300 {
+        return None;
+    }
+    plain.parse().ok()
+}
+
+/// `float(text)`: blanks around, a sign, digits of any script with single underscores between
+/// them, a fraction, an exponent; or `inf`, `infinity`, `nan` in any case.
+#[must_use]
+pub fn parse_float(text: &str) -> Option<f64> {
+    let plain = plain_number(text)?;
+    let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
+    let is_word = ["inf", "infinity", "nan"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
+    // Rust's grammar equals Python's here, but for the words, which are checked by name.
+    if !is_word && !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    plain.parse().ok()
+}
+
+/// Strips blanks, drops underscores that stand between two digits, and turns decimal digits of
+/// other scripts into ASCII. `None` if an underscore stands elsewhere.
+fn plain_number(text: &str) -> Option<String> {
+    let trimmed = text.trim_matches(is_python_space);
+    let mut plain = String::with_capacity(trimmed.len());
+    let mut chars = trimmed.chars().map(ascii_digit).peekable();
+    while let Some(c) = chars.next() {
+        if c == '_' {
+            let after_digit = plain.ends_with(|c: char| c.is_ascii_digit());
+            let before_digit = chars.peek().is_some_and(char::is_ascii_digit);
+            if !(after_digit && before_digit) {
+                return None;
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    Some(plain)
+}
+
+fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// The ASCII digit of the same value, for decimal digits (Unicode category Nd); others as is.
+fn ascii_digit(c: char) -> char {
+    /// The zeros of every Nd run in Unicode 14, Python 3.11's version; runs have ten digits.
+    const ZEROS: [u32; 65] = [
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
+        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+        0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
+        0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0,
+        0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0,
+        0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
+    ];
+    let code = c as u32;
+    if code < 0x660 {
+        return c;
+    }
+    let run = ZEROS.partition_point(|&zero| zero <= code);
+    match run.checked_sub(1).map(|i| code - ZEROS[i]) {
+        Some(digit @ 0..10) => char::from(b'0' + digit as u8),
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_parse_as_python_does() {
+        for (text, want) in [
+            ("1", Some(1.0)),
+            (" 1.5 ", Some(1.5)),
+            ("1_000.5", Some(1000.5)),
+            ("１２", Some(12.0)),
+            ("+.5", Some(0.5)),
+            ("5.", Some(5.0)),
+            ("-INF", Some(f64::NEG_INFINITY)),
+            ("1e400", Some(f64::INFINITY)),
+            ("", None),
+            ("_1", None),
+            ("1__0", None),
+            ("0x10", None),
+            ("infin", None),
+            ("e5", None),
+            ("- 1", None),
+        ] {
+            assert_eq!(parse_float(text), want, "{text:?}");
+        }
+        assert!(parse_float("nan").unwrap().is_nan());
+        assert_eq!(parse_int(" +1_0 "), Some(BigInt::from(10)));
+        assert_eq!(parse_int("1.0"), None);
+        assert_eq!(parse_int(""), None);
+    }
+
+    #[test]
+    fn texts_are_pythons() {
+        let nested = Value::Dict(vec![
+            ("a".into(), Value::List(vec![Value::Float(1e20), Value::Str("it's".into())])),
+            ("b".into(), Value::None),
+        ]);
+        assert_eq!(nested.to_text().unwrap(), r#"{'a': [1e+20, "it's"], 'b': None}"#);
+        assert_eq!(Value::Bool(true).to_text().unwrap(), "True");
+        assert_eq!(Value::Surrogates("x".into()).to_text(), None);
     }
 }

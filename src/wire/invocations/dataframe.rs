@@ -1,0 +1,323 @@
+//! `pandas.DataFrame(...)` for `dataframe_split` and `dataframe_records`.
+
+use super::WireError;
+use super::frame::{Frame, Label, Series};
+use super::infer::infer;
+use super::value::Value;
+
+/// The frame of a `dataframe_split` object: `data`, and optionally `columns` and `index`.
+///
+/// # Errors
+/// When the object has other members, or pandas would refuse the data.
+pub fn from_split(split: Value) -> Result<Frame, WireError> {
+    let Value::Dict(members) = split else {
+        return Err(WireError::bad_request(format!(
+            "dataframe_split: expected an object with 'data' and optionally 'columns' and \
+             'index', got {}",
+            split.type_name()
+        )));
+    };
+    let (mut columns, mut index, mut data) = (Value::None, Value::None, None);
+    for (key, value) in members {
+        match key.as_str() {
+            "columns" => columns = value,
+            "index" => index = value,
+            "data" => data = Some(value),
+            _ => {
+                return Err(WireError::bad_request(
+                    "dataframe_split: expected only the members 'columns', 'index' and 'data'",
+                ));
+            }
+        }
+    }
+    let data = data.ok_or_else(|| WireError::bad_request("dataframe_split: 'data' is missing"))?;
+    let columns = labels(columns)?;
+    let index = index_len(&index)?;
+    build(data, columns, index)
+        .map_err(|why| WireError::bad_request(format!("dataframe_split: {why}")))
+}
+
+/// The frame of a `dataframe_records` list.
+///
+/// # Errors
+/// When it is no list, or pandas would refuse its items.
+pub fn from_records(records: Value) -> Result<Frame, WireError> {
+    let Value::List(_) = records else {
+        return Err(WireError::bad_request(format!(
+            "dataframe_records: expected a list of records, got {}",
+            records.type_name()
+        )));
+    };
+    build(records, None, None)
+        .map_err(|why| WireError::bad_request(format!("dataframe_records: {why}")))
+}
+
+/// `pandas.DataFrame(data, index, columns)`.
+///
+/// # Errors
+/// In one sentence, where pandas raises.
+pub fn build(
+    data: Value,
+    columns: Option<Vec<Label>>,
+    index: Option<usize>,
+) -> Result<Frame, String> {
+    match data {
+        Value::None => from_members(Vec::new(), columns, index),
+        Value::Dict(members) => from_members(members, columns, index),
+        Value::List(rows) => match rows.first() {
+            None => from_members(Vec::new(), Some(columns.unwrap_or_default()), index),
+            Some(Value::List(_)) => fit_index(from_lists(rows, columns)?, index),
+            Some(Value::Dict(_)) => fit_index(from_dicts(rows, columns)?, index),
+            Some(_) => from_cells(rows, columns, index),
+        },
+        scalar => match (columns, index) {
+            (Some(columns), Some(rows)) => {
+                let series = infer(vec![scalar; rows]);
+                let columns = columns.into_iter().map(|label| (label, series.clone())).collect();
+                Ok(Frame { columns, rows })
+            }
+            _ => Err(format!("'data' must be a list of rows, got {}", scalar.type_name())),
+        },
+    }
+}
+
+/// A list of rows, each a list. Short rows are padded with nulls.
+fn from_lists(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, String> {
+    let count = rows.len();
+    let rows = rows.into_iter().map(|row| match row {
+        Value::List(cells) => Ok(cells),
+        // Python iterates an object's keys and a string's characters.
+        Value::Dict(members) => Ok(members.into_iter().map(|(key, _)| Value::Str(key)).collect()),
+        Value::Str(text) => Ok(text.chars().map(|c| Value::Str(c.into())).collect()),
+        other => Err(format!("every row must be a list, got {}", other.type_name())),
+    });
+    let rows = rows.collect::<Result<Vec<Vec<Value>>, String>>()?;
+    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let columns = columns.unwrap_or_else(|| numbered(width));
+    if columns.len() != width {
+        return Err(format!(
+            "{} columns are named, but the widest row has {width} values",
+            columns.len()
+        ));
+    }
+    let mut cells: Vec<Vec<Value>> = (0..width).map(|_| Vec::with_capacity(count)).collect();
+    for row in rows {
+        let mut row = row.into_iter();
+        for column in &mut cells {
+            column.push(row.next().unwrap_or(Value::None));
+        }
+    }
+    let columns = columns.into_iter().zip(cells.into_iter().map(infer)).collect();
+    Ok(Frame { columns, rows: count })
+}
+
+/// A list of records. Missing members are NaN.
+fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, String> {
+    let count = rows.len();
+    let rows = rows.into_iter().map(|row| match row {
+        Value::Dict(members) => Ok(members),
+        other => Err(format!("every record must be an object, got {}", other.type_name())),
+    });
+    let rows = rows.collect::<Result<Vec<_>, String>>()?;
+    let (names, cells) = transpose(rows, || Value::Float(f64::NAN));
+    let series = |cells: Vec<Value>| infer(cells);
+    let columns = match columns {
+        None => names.into_iter().map(Label::Name).zip(cells.into_iter().map(series)).collect(),
+        Some(columns) => {
+            let column = |label: Label| {
+                let found = names.iter().position(|name| label.is_name(name));
+                let cells = found.map_or_else(
+                    || vec![Value::Float(f64::NAN); count],
+                    |position| cells[position].clone(),
+                );
+                (label, series(cells))
+            };
+            columns.into_iter().map(column).collect()
+        }
+    };
+    Ok(Frame { columns, rows: count })
+}
+
+/// Turns rows of named cells into columns, named in order of first appearance.
+pub(super) fn transpose<T>(
+    rows: Vec<Vec<(String, T)>>,
+    missing: impl Fn() -> T,
+) -> (Vec<String>, Vec<Vec<T>>) {
+    let count = rows.len();
+    let mut positions = std::collections::HashMap::<String, usize>::new();
+    let mut names = Vec::new();
+    let mut columns: Vec<Vec<T>> = Vec::new();
+    for (at, row) in rows.into_iter().enumerate() {
+        for (key, cell) in row {
+            let position = *positions.entry(key).or_insert_with_key(|key| {
+                names.push(key.clone());
+                columns.push(Vec::with_capacity(count));
+                names.len() - 1
+            });
+            let column = &mut columns[position];
+            column.resize_with(at, &missing);
+            column.push(cell);
+        }
+    }
+    for column in &mut columns {
+        column.resize_with(count, &missing);
+    }
+    (names, columns)
+}
+
+/// A flat list: one column.
+fn from_cells(
+    cells: Vec<Value>,
+    columns: Option<Vec<Label>>,
+    index: Option<usize>,
+) -> Result<Frame, String> {
+    let rows = cells.len();
+    let columns = columns.unwrap_or_else(|| numbered(1));
+    if columns.len() != 1 {
+        return Err(format!("{} columns are named, but 'data' is a flat list", columns.len()));
+    }
+    if index.is_some_and(|index| index != rows) {
+        return Err(format!("'index' must have one entry for each of the {rows} rows"));
+    }
+    let series = infer(cells);
+    Ok(Frame { columns: columns.into_iter().map(|label| (label, series.clone())).collect(), rows })
+}
+
+/// An object of columns.
+fn from_members(
+    members: Vec<(String, Value)>,
+    columns: Option<Vec<Label>>,
+    index: Option<usize>,
+) -> Result<Frame, String> {
+    let named: Vec<(Label, Option<Value>)> = match columns {
+        None => members.into_iter().map(|(key, value)| (Label::Name(key), Some(value))).collect(),
+        Some(columns) => columns
+            .into_iter()
+            .map(|label| {
+                let found = members.iter().find(|(key, _)| label.is_name(key));
+                let value = found.map(|(_, value)| value.clone());
+                (label, value)
+            })
+            .collect(),
+    };
+    if named.iter().any(|(_, value)| matches!(value, Some(Value::Dict(_)))) {
+        return Err("'data' must hold a list of values for each column, got an object".into());
+    }
+    let mut lengths = named.iter().filter_map(|(_, value)| match value {
+        Some(Value::List(items)) => Some(items.len()),
+        _ => None,
+    });
+    let rows = match (index, lengths.next()) {
+        (Some(rows), _) => rows,
+        (None, Some(rows)) => {
+            if lengths.any(|other| other != rows) {
+                return Err("all columns must have the same number of values".into());
+            }
+            rows
+        }
+        (None, None) if named.iter().all(|(_, value)| value.is_none()) => 0,
+        (None, None) => return Err("a column's values must be a list".into()),
+    };
+    let series = |value: Option<Value>| match value {
+        None => Ok(Series::Object(vec![Value::Float(f64::NAN); rows])),
+        Some(Value::List(items)) if items.len() == rows => Ok(infer(items)),
+        Some(Value::List(mut items)) if items.len() == 1 => {
+            items.resize(rows, items[0].clone());
+            Ok(infer(items))
+        }
+        Some(Value::List(_)) => Err(format!("every column must have {rows} values, as 'index'")),
+        Some(scalar) => Ok(infer(vec![scalar; rows])),
+    };
+    let columns = named.into_iter().map(|(label, value)| Ok((label, series(value)?)));
+    Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows })
+}
+
+/// Applies an explicit index: pandas repeats a single row to the index's length.
+fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
+    match index {
+        Some(rows) if rows != frame.rows => {
+            if frame.rows != 1 && !frame.columns.is_empty() {
+                return Err(format!(
+                    "'index' must have one entry for each of the {} rows",
+                    frame.rows
+                ));
+            }
+            for (_, series) in &mut frame.columns {
+                series.repeat(rows);
+            }
+            frame.rows = rows;
+        }
+        _ => {}
+    }
+    Ok(frame)
+}
+
+fn numbered(count: usize) -> Vec<Label> {
+    (0..count as i64).map(Label::Number).collect()
+}
+
+/// The labels of `columns`; `None` when there are none.
+fn labels(columns: Value) -> Result<Option<Vec<Label>>, WireError> {
+    match columns {
+        Value::None => Ok(None),
+        Value::List(items)
+            if !items.is_empty() && items.iter().all(|item| matches!(item, Value::List(_))) =>
+        {
+            multi_level(&items).map(Some)
+        }
+        Value::List(items) => items.into_iter().map(label).collect::<Result<_, _>>().map(Some),
+        Value::Dict(members) => {
+            Ok(Some(members.into_iter().map(|(key, _)| Label::Name(key)).collect()))
+        }
+        other => Err(WireError::bad_request(format!(
+            "dataframe_split: 'columns' must be a list of names, got {}",
+            other.type_name()
+        ))),
+    }
+}
+
+/// Labels of several levels (tuples): no declared name is one.
+fn multi_level(levels: &[Value]) -> Result<Vec<Label>, WireError> {
+    let lengths = levels.iter().map(|level| match level {
+        Value::List(level) => level.len(),
+        _ => 0,
+    });
+    let lengths: Vec<usize> = lengths.collect();
+    if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err(WireError::bad_request(
+            "dataframe_split: the levels of 'columns' must have equal lengths",
+        ));
+    }
+    Ok(vec![Label::Other(Value::None); lengths[0]])
+}
+
+fn label(value: Value) -> Result<Label, WireError> {
+    match value {
+        Value::Str(name) => Ok(Label::Name(name)),
+        Value::Int(number) => Ok(Label::Number(number)),
+        Value::List(_) | Value::Dict(_) => Err(WireError::bad_request(format!(
+            "dataframe_split: a column's name must be text, got {}",
+            value.type_name()
+        ))),
+        other => Ok(Label::Other(other)),
+    }
+}
+
+/// The number of entries of `index`; `None` when there is none.
+fn index_len(index: &Value) -> Result<Option<usize>, WireError> {
+    match index {
+        Value::None => Ok(None),
+        Value::List(levels)
+            if !levels.is_empty() && levels.iter().all(|level| matches!(level, Value::List(_))) =>
+        {
+            let Value::List(first) = &levels[0] else { return Ok(None) };
+            Ok(Some(first.len()))
+        }
+        Value::List(items) => Ok(Some(items.len())),
+        Value::Dict(members) => Ok(Some(members.len())),
+        other => Err(WireError::bad_request(format!(
+            "dataframe_split: 'index' must be a list, got {}",
+            other.type_name()
+        ))),
+    }
+}

@@ -1,0 +1,98 @@
+//! `_enforce_mlflow_datatype`: whether a column's dtype may stand for a declared type.
+
+use crate::model::ColumnType;
+use crate::wire::invocations::frame::Series;
+use crate::wire::invocations::infer::infer;
+use crate::wire::invocations::value::Value;
+
+/// Lets a column stand for `ty`: the same dtype, a safe upcast, or nothing.
+///
+/// # Errors
+/// With the column's dtype, when the conversion is not safe.
+pub fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series, String> {
+    let series = match series {
+        // `infer_objects`
+        Series::Object(values) if !matches!(ty, ColumnType::Binary | ColumnType::String) => {
+            infer(values)
+        }
+        other => other,
+    };
+    let refused = |series: &Series| Err(format!("got {} values", series.dtype_name()));
+    match (ty, series) {
+        (ColumnType::String | ColumnType::Binary | ColumnType::Boolean, s @ Series::Object(_))
+        | (ColumnType::Boolean, s @ Series::Bool(_))
+        | (ColumnType::Integer, s @ Series::I32(_))
+        | (ColumnType::Long, s @ Series::I64(_))
+        | (ColumnType::Float, s @ Series::F32(_))
+        | (ColumnType::Double, s @ Series::F64(_))
+        | (ColumnType::Datetime, s @ Series::Datetime(_)) => Ok(s),
+        (ColumnType::Integer, s) => narrow(s).map_or_else(
+            |s| refused(&s),
+            |v| Ok(Series::I32(v.into_iter().map(|v| v as i32).collect())),
+        ),
+        (ColumnType::Long, s) => to_long(s).map_or_else(|s| refused(&s), |v| Ok(Series::I64(v))),
+        (ColumnType::Float, Series::F16(v)) => {
+            Ok(Series::F32(v.into_iter().map(f32::from).collect()))
+        }
+        (ColumnType::Float, Series::I64(v)) if zeros_and_ones(&v) => {
+            Ok(Series::F32(v.into_iter().map(|v| v as f32).collect()))
+        }
+        (ColumnType::Double, s) => {
+            to_double(s).map_or_else(|s| refused(&s), |v| Ok(Series::F64(v)))
+        }
+        (ColumnType::Datetime, Series::Object(values)) => all_missing_datetimes(values),
+        (_, s) => refused(&s),
+    }
+}
+
+fn zeros_and_ones(values: &[i64]) -> bool {
+    values.iter().all(|value| matches!(value, 0 | 1))
+}
+
+/// The integers that `int32` holds safely: signed ones of at most 32 bits, unsigned ones of
+/// fewer.
+fn narrow(series: Series) -> Result<Vec<i64>, Series> {
+    fn wide<T: Into<i64>>(values: Vec<T>) -> Vec<i64> {
+        values.into_iter().map(Into::into).collect()
+    }
+    match series {
+        Series::I8(v) => Ok(wide(v)),
+        Series::I16(v) => Ok(wide(v)),
+        Series::I32(v) => Ok(wide(v)),
+        Series::U8(v) => Ok(wide(v)),
+        Series::U16(v) => Ok(wide(v)),
+        other => Err(other),
+    }
+}
+
+fn to_long(series: Series) -> Result<Vec<i64>, Series> {
+    match series {
+        Series::U32(values) => Ok(values.into_iter().map(i64::from).collect()),
+        other => narrow(other),
+    }
+}
+
+fn to_double(series: Series) -> Result<Vec<f64>, Series> {
+    match series {
+        Series::F16(values) => Ok(values.into_iter().map(f64::from).collect()),
+        Series::F32(values) => Ok(values.into_iter().map(f64::from).collect()),
+        Series::I64(values) if zeros_and_ones(&values) => {
+            Ok(values.into_iter().map(|value| value as f64).collect())
+        }
+        other => to_long_32(other).map(|v| v.into_iter().map(|value| value as f64).collect()),
+    }
+}
+
+/// Integers of at most 32 bits, which a double holds exactly.
+fn to_long_32(series: Series) -> Result<Vec<i64>, Series> {
+    if matches!(series, Series::I64(_) | Series::U64(_)) { Err(series) } else { to_long(series) }
+}
+
+/// An object column as datetimes: possible here only where every cell is missing.
+fn all_missing_datetimes(values: Vec<Value>) -> Result<Series, String> {
+    if values.iter().all(Value::is_missing) {
+        Ok(Series::Datetime(vec![crate::wire::invocations::frame::NAT; values.len()]))
+    } else {
+        Err("got object values".into())
+    }
+}

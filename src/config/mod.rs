@@ -1,1 +1,28 @@
-//! x
+//! Configuration: flags, environment and a YAML file become one [`Config`] that cannot be wrong.
+//!
+//! [`setting`] is the table of everything that can be set, the one source of flags, variables,
+//! file keys and documentation. [`Sources`] holds what was given and where, [`Config::check`]
+//! turns it into values and reports every fault at once.
+
+mod check;
+mod cli;
+mod env;
+mod fault;
+mod file;
+mod parse;
+mod print;
+pub mod setting;
+mod sources;
+
+pub use check::{
+    BackendChoice, Config, DataframeOutputs, Level, LogFormat, LogOptions, ModelConfig,
+    OnnxRuntimeOptions,
+};
+pub use cli::{Command, Invocation, parse_command};
+pub use env::Environment;
+pub use fault::{Fault, Faults};
+pub use print::to_yaml;
+pub use sources::{Origin, Sources};
+
+#[cfg(test)]
+mod tests;

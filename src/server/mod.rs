@@ -1,1 +1,16 @@
-//! (being built)
+//! The HTTP surface: MLflow's scoring server, route by route.
+//!
+//! Runs on actix worker threads, each with an event loop of its own: nothing here blocks. What a
+//! path means is decided in [`route`], what an outcome looks like on the wire in [`error`], the
+//! only place that knows status codes of failures.
+
+mod accept;
+mod body;
+mod error;
+mod infer;
+mod listen;
+mod options;
+mod route;
+
+pub use listen::{Listening, listen};
+pub use options::ServerOptions;

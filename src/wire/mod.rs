@@ -1,5 +1,6 @@
 //! Bytes to tensors and tensors to bytes, one folder a protocol. Knows no sockets and no threads.
 
+pub mod coding;
 pub mod invocations;
 pub mod number;
 pub mod text;

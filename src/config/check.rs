@@ -1,0 +1,311 @@
+//! From what was given to a [`Config`] that cannot be wrong.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::model::ModelName;
+use crate::servable::PoolOptions;
+use crate::server::ServerOptions;
+
+use super::fault::{Fault, Faults};
+use super::file::FileModel;
+use super::parse;
+use super::setting::{self, Setting};
+use super::sources::{Given, Origin, Sources};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub models: Vec<ModelConfig>,
+    pub server: ServerOptions,
+    pub pool: PoolOptions,
+    pub onnxruntime: OnnxRuntimeOptions,
+    pub log: LogOptions,
+}
+
+/// One model to serve, or a directory of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// `None`: the directory's name.
+    pub name: Option<ModelName>,
+    pub path: PathBuf,
+    pub backend: BackendChoice,
+    pub dataframe_outputs: DataframeOutputs,
+}
+
+/// Which engine runs a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// ONNX Runtime if its library is found, else tract.
+    Auto,
+    Ort,
+    Tract,
+}
+
+/// Shape of the answer to tabular input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataframeOutputs {
+    /// Outputs are flattened, as MLflow does.
+    Mlflow,
+    /// One record a row.
+    Rows,
+}
+
+/// What ONNX Runtime is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnnxRuntimeOptions {
+    pub library: Option<PathBuf>,
+    /// Instead of the providers that a model's MLmodel names.
+    pub providers: Option<Vec<String>>,
+    /// Threads within one run, where a model does not say.
+    pub intra_op_threads: NonZeroUsize,
+    pub spinning: bool,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    pub format: LogFormat,
+    pub level: Level,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Severities of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+const BACKENDS: &[(&str, BackendChoice)] =
+    &[("auto", BackendChoice::Auto), ("ort", BackendChoice::Ort), ("tract", BackendChoice::Tract)];
+const OUTPUTS: &[(&str, DataframeOutputs)] =
+    &[("mlflow", DataframeOutputs::Mlflow), ("rows", DataframeOutputs::Rows)];
+const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+const LEVELS: &[(&str, Level)] = &[
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+];
+
+/// Threads of a kind, at most: more than any machine has cores.
+const THREADS_MAX: usize = 1024;
+/// Connections or waiting requests, at most: each costs some hundred bytes.
+const COUNT_MAX: usize = 1_000_000;
+const SIZE_MAX: ByteSize = ByteSize::gib(16);
+const INSTANT: Duration = Duration::from_millis(1);
+
+impl Config {
+    /// Checks everything that was given.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn check(sources: &Sources) -> Result<Self, Faults> {
+        let mut check = Check { sources, faults: sources.faults.clone() };
+        let server = check.server();
+        let pool = check.pool();
+        let onnxruntime = check.onnxruntime();
+        let log = LogOptions {
+            format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
+            level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
+        };
+        let models = check.models();
+        let Check { faults, .. } = check;
+        if faults.is_empty() {
+            Ok(Self { models, server, pool, onnxruntime, log })
+        } else {
+            Err(Faults(faults))
+        }
+    }
+}
+
+/// A check on its way through the settings.
+struct Check<'a> {
+    sources: &'a Sources,
+    faults: Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn server(&mut self) -> ServerOptions {
+        let body_bytes_max = self
+            .get(&setting::BODY_BYTES_MAX, |text| parse::bytes(text, ByteSize::kib(1), SIZE_MAX));
+        ServerOptions {
+            host: self.get(&setting::HOST, |text| (!text.is_empty()).then(|| text.to_owned())),
+            port: self.get(&setting::PORT, |text| text.parse().ok()),
+            workers: self
+                .get(&setting::WORKERS, auto_or_threads)
+                .unwrap_or_else(|| (cores() / 2).max(1)),
+            request_timeout: self.get(&setting::TIMEOUT, |text| parse::duration(text, INSTANT)),
+            body_bytes_max,
+            bodies_bytes_max: self.bodies_bytes_max(body_bytes_max),
+            compress_bytes_min: self.get(&setting::COMPRESS_BYTES_MIN, |text| {
+                parse::bytes(text, ByteSize::b(0), SIZE_MAX)
+            }),
+            connections_max: self
+                .get(&setting::CONNECTIONS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
+            head_timeout: self.get(&setting::HEAD_TIMEOUT, |text| parse::duration(text, INSTANT)),
+            keep_alive: self.get(&setting::KEEP_ALIVE, |text| parse::duration(text, INSTANT)),
+            shutdown_timeout: self.get(&setting::SHUTDOWN_TIMEOUT, |text| {
+                parse::duration(text, Duration::from_secs(1))
+            }),
+            schema_details: self.get(&setting::SCHEMA_DETAILS, parse::boolean),
+        }
+    }
+
+    /// Holds one body at least; the default gives way to a large `body_bytes_max`.
+    fn bodies_bytes_max(&mut self, body_bytes_max: usize) -> usize {
+        let at_least = |min: usize| {
+            move |text: &str| parse::bytes(text, ByteSize::b(min as u64), ByteSize::b(u64::MAX))
+        };
+        let given = self.optional(&setting::BODIES_BYTES_MAX, at_least(body_bytes_max));
+        let default = setting::BODIES_BYTES_MAX.default.and_then(at_least(0)).unwrap_or(0);
+        given.unwrap_or(default.max(body_bytes_max))
+    }
+
+    fn pool(&mut self) -> PoolOptions {
+        PoolOptions {
+            threads: self.get(&setting::THREADS, auto_or_threads).unwrap_or_else(cores),
+            queue_requests_max: self
+                .get(&setting::QUEUE_REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
+        }
+    }
+
+    fn onnxruntime(&mut self) -> OnnxRuntimeOptions {
+        OnnxRuntimeOptions {
+            library: self.optional(&setting::ORT_LIBRARY, |text| Some(PathBuf::from(text))),
+            providers: self.optional(&setting::ORT_PROVIDERS, parse::list),
+            intra_op_threads: self.get(&setting::ORT_THREADS, |text| {
+                parse::number(text, 1, THREADS_MAX).and_then(NonZeroUsize::new)
+            }),
+            spinning: self.get(&setting::ORT_SPINNING, parse::boolean),
+        }
+    }
+
+    /// The command line's models, else the file's.
+    fn models(&mut self) -> Vec<ModelConfig> {
+        let backend = self.get(&setting::BACKEND, |text| parse::word(text, BACKENDS));
+        let dataframe_outputs =
+            self.get(&setting::DATAFRAME_OUTPUTS, |text| parse::word(text, OUTPUTS));
+        let base = ModelConfig { name: None, path: PathBuf::new(), backend, dataframe_outputs };
+        let sources = self.sources;
+        // The file's entries are checked even if the command line goes before them.
+        let of_file: Vec<_> = sources
+            .models
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| self.file_model(index, entry, base.clone()))
+            .collect();
+        if sources.arguments.is_empty() {
+            return of_file;
+        }
+        sources.arguments.iter().map(|argument| self.argument(argument, base.clone())).collect()
+    }
+
+    /// `[NAME=]DIR`. A path that has a `=` after a `/` is a path.
+    fn argument(&mut self, argument: &str, base: ModelConfig) -> ModelConfig {
+        match argument.split_once('=').filter(|(name, _)| !name.contains('/')) {
+            None => ModelConfig { path: PathBuf::from(argument), ..base },
+            Some((name, path)) => {
+                let place = format!("argument {argument}");
+                ModelConfig { name: self.name(place, name), path: PathBuf::from(path), ..base }
+            }
+        }
+    }
+
+    fn file_model(&mut self, index: usize, entry: &FileModel, base: ModelConfig) -> ModelConfig {
+        let mut model = base;
+        for (key, text) in &entry.values {
+            let place = format!("models[{index}].{key}");
+            match *key {
+                "name" => model.name = self.name(place, text),
+                "path" => model.path = PathBuf::from(text),
+                "backend" => {
+                    let parsed = parse::word(text, BACKENDS);
+                    model.backend = self.word(place, key, text, parsed, model.backend);
+                }
+                _ => {
+                    let parsed = parse::word(text, OUTPUTS);
+                    model.dataframe_outputs =
+                        self.word(place, key, text, parsed, model.dataframe_outputs);
+                }
+            }
+        }
+        if model.path.as_os_str().is_empty() {
+            let problem = "a model needs a path".to_owned();
+            self.faults.push(Fault { place: format!("models[{index}].path"), problem });
+        }
+        model
+    }
+
+    fn name(&mut self, place: String, text: &str) -> Option<ModelName> {
+        match ModelName::new(text) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.faults.push(Fault { place, problem: format!("{error}, got `{text}`") });
+                None
+            }
+        }
+    }
+
+    fn word<T>(&mut self, place: String, key: &str, text: &str, parsed: Option<T>, or: T) -> T {
+        parsed.unwrap_or_else(|| {
+            let expected = setting::MODEL
+                .iter()
+                .find(|known| known.key == key)
+                .map_or("a known key", |known| known.expected);
+            let problem = format!("expected {expected}, got `{text}`");
+            self.faults.push(Fault { place, problem });
+            or
+        })
+    }
+
+    /// The value of a setting that has a default. A mistake is noted and the default taken.
+    fn get<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Option<T>) -> T {
+        self.optional(setting, &parse)
+            .or_else(|| parse(setting.default?))
+            .expect("the defaults in the table parse, as a test makes sure")
+    }
+
+    /// The value of a setting, if it was given.
+    fn optional<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let Given { text, origin } = self.sources.given.get(setting.key)?;
+        let value = parse(text);
+        if value.is_none() {
+            let place = match origin {
+                Origin::File | Origin::Default => setting.key.to_owned(),
+                Origin::Flag(_) | Origin::Environment(_) => format!("{} ({origin})", setting.key),
+            };
+            let problem = format!("expected {}, got `{text}`", setting.expected);
+            self.faults.push(Fault { place, problem });
+        }
+        value
+    }
+}
+
+/// `auto` is `Some(None)`.
+fn auto_or_threads(text: &str) -> Option<Option<usize>> {
+    match text {
+        "auto" => Some(None),
+        _ => parse::number(text, 1, THREADS_MAX).map(Some),
+    }
+}
+
+/// Cores that the process may use: the cgroup's CPU quota (v1 or v2) and the affinity mask count.
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}

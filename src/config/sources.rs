@@ -1,0 +1,91 @@
+//! What was given, and where.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::Environment;
+use super::fault::Fault;
+use super::file::{File, FileModel};
+use super::setting::{self, Setting};
+
+/// Everything that was given, not yet checked.
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub(super) given: HashMap<&'static str, Given>,
+    /// From the command line: `[NAME=]DIR`.
+    pub(super) arguments: Vec<String>,
+    pub(super) models: Vec<FileModel>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// A value as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Where a value came from, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    Flag(&'static str),
+    Environment(&'static str),
+    File,
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "flag --{flag}"),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::File => f.write_str("configuration file"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Sources {
+    /// Merges what was given: a flag goes before a variable, a variable before the file.
+    /// `flags` holds long names and values; `file` is the file's text.
+    #[must_use]
+    pub fn merge(
+        flags: &HashMap<&'static str, String>,
+        arguments: Vec<String>,
+        environment: &Environment,
+        file: Option<&str>,
+    ) -> Self {
+        let file = file.map(File::parse).unwrap_or_default();
+        let mut given: HashMap<_, _> = file
+            .values
+            .into_iter()
+            .map(|(key, text)| (key, Given { text, origin: Origin::File }))
+            .collect();
+        for setting in setting::ALL {
+            let strongest = from_flag(setting, flags).or_else(|| from_env(setting, environment));
+            if let Some(strongest) = strongest {
+                given.insert(setting.key, strongest);
+            }
+        }
+        Self { given, arguments, models: file.models, faults: file.faults }
+    }
+}
+
+fn from_flag(setting: &Setting, flags: &HashMap<&'static str, String>) -> Option<Given> {
+    let text = flags.get(setting.flag)?.clone();
+    Some(Given { text, origin: Origin::Flag(setting.flag) })
+}
+
+fn from_env(setting: &Setting, environment: &Environment) -> Option<Given> {
+    if let Some(text) = environment.get(setting.env) {
+        return Some(Given { text: text.to_owned(), origin: Origin::Environment(setting.env) });
+    }
+    let known = setting.env_known?;
+    let text = environment.get(known.name)?;
+    let text = match text.to_ascii_lowercase().as_str() {
+        "true" | "1" if known.inverted => "false".to_owned(),
+        "false" | "0" if known.inverted => "true".to_owned(),
+        _ => text.to_owned(),
+    };
+    Some(Given { text, origin: Origin::Environment(known.name) })
+}

@@ -1,0 +1,169 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn merge<const N: usize, const M: usize>(
+    flags: [(&'static str, &str); N],
+    environment: [(&str, &str); M],
+    file: &str,
+) -> Sources {
+    let flags = flags.map(|(flag, value)| (flag, value.to_owned()));
+    let environment = Environment::from(environment);
+    Sources::merge(&HashMap::from(flags), Vec::new(), &environment, Some(file))
+}
+
+fn arguments<const N: usize>(arguments: [&str; N]) -> Sources {
+    let arguments = arguments.map(str::to_owned).to_vec();
+    Sources::merge(&HashMap::new(), arguments, &Environment::default(), None)
+}
+
+fn faults(sources: &Sources) -> Vec<String> {
+    let Err(Faults(faults)) = Config::check(sources) else { return Vec::new() };
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn defaults_are_all_valid() {
+    let config = Config::check(&merge([], [], "")).unwrap();
+    assert_eq!(config.server.host, "127.0.0.1");
+    assert_eq!(config.server.port, 8080);
+    assert_eq!(config.server.request_timeout, Duration::from_secs(60));
+    assert_eq!(config.server.body_bytes_max, 64 << 20);
+    assert_eq!(config.pool.queue_requests_max, 1024);
+    assert!(config.pool.threads >= 1 && config.server.workers >= 1);
+}
+
+#[test]
+fn flag_goes_before_environment_before_file_before_default() {
+    let port = |sources: &Sources| Config::check(sources).unwrap().server.port;
+    let file = "server:\n  port: 3\n";
+    assert_eq!(port(&merge([("port", "1")], [("FLOWGATE_PORT", "2")], file)), 1);
+    assert_eq!(port(&merge([], [("FLOWGATE_PORT", "2")], file)), 2);
+    assert_eq!(port(&merge([], [("FLOWGATE_PORT", "")], file)), 3);
+    assert_eq!(port(&merge([], [], "server: null")), 8080);
+}
+
+#[test]
+fn variables_of_mlflow_and_onnxruntime_are_honoured() {
+    let sources = merge(
+        [],
+        [
+            ("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "7"),
+            ("MLFLOW_DISABLE_SCHEMA_DETAILS", "True"),
+            ("ORT_DYLIB_PATH", "/lib/ort.so"),
+        ],
+        "",
+    );
+    let config = Config::check(&sources).unwrap();
+    assert_eq!(config.server.request_timeout, Duration::from_secs(7));
+    assert!(!config.server.schema_details);
+    assert_eq!(config.onnxruntime.library.as_deref(), Some(Path::new("/lib/ort.so")));
+}
+
+#[test]
+fn ours_goes_before_a_variable_of_others() {
+    let variables = [("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "7"), ("FLOWGATE_TIMEOUT", "8")];
+    let config = Config::check(&merge([], variables, "")).unwrap();
+    assert_eq!(config.server.request_timeout, Duration::from_secs(8));
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_named_flowgate_are_ignored() {
+    let config = Config::check(&merge([], [("FLOWGATE_PORT", "tcp://10.0.0.1:80")], "")).unwrap();
+    assert_eq!(config.server.port, 8080);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_place() {
+    let file = "
+server:
+  prot: 80
+  body_bytes_max: much
+  workers: {a: 1}
+inferense:
+  threads: 1
+models:
+  - name: a/b
+    backend: tensorflow
+    pth: x
+log: loud
+";
+    let sources = merge([("timeout", "never")], [("FLOWGATE_LOG_LEVEL", "loud")], file);
+    let faults = faults(&sources);
+    let expected = [
+        "server.prot: unknown key, did you mean `server.port`?",
+        "server.workers: expected `auto` or a number from 1 to 1024, got a mapping",
+        "inferense: unknown key, did you mean `inference`?",
+        "models[0].pth: unknown key, did you mean `path`?",
+        "log: expected a mapping of settings, got `loud`",
+        "server.body_bytes_max: expected a size from 1KiB to 16GiB, in bytes or with a unit \
+         (`67108864`, `64MiB`), got `much`",
+        "server.request_timeout (flag --timeout): expected a time above zero, in seconds or \
+         with a unit (`60`, `1m30s`, `500ms`), got `never`",
+        "log.level (environment variable FLOWGATE_LOG_LEVEL): expected `error`, `warn`, `info`, \
+         `debug` or `trace`, got `loud`",
+        "models[0].name: a model name must not hold '/', ':' or control characters, got `a/b`",
+        "models[0].backend: expected `auto`, `ort` or `tract`, got `tensorflow`",
+        "models[0].path: a model needs a path",
+    ];
+    assert_eq!(faults, expected);
+}
+
+#[test]
+fn files_that_are_not_yaml_or_no_mapping_are_one_fault() {
+    assert!(faults(&merge([], [], "server: [")).concat().contains("is not valid YAML"));
+    let list = faults(&merge([], [], "- a\n- b"));
+    assert_eq!(list, ["the file: expected a mapping of sections, got a list"]);
+}
+
+#[test]
+fn models_come_from_the_command_line_else_from_the_file() {
+    let config = Config::check(&arguments(["wine=models/wine", "models/a=b", "x"])).unwrap();
+    let models: Vec<_> = config
+        .models
+        .iter()
+        .map(|model| (model.name.as_ref().map(|name| name.as_str()), model.path.to_str().unwrap()))
+        .collect();
+    assert_eq!(models, [(Some("wine"), "models/wine"), (None, "models/a=b"), (None, "x")]);
+
+    let file = "models:\n- models/wine\n- {path: b, backend: tract, dataframe_outputs: rows}\n";
+    let config = Config::check(&merge([("backend", "ort")], [], file)).unwrap();
+    let [first, second] = config.models.as_slice() else { panic!("two models") };
+    assert_eq!((first.backend, second.backend), (BackendChoice::Ort, BackendChoice::Tract));
+    assert_eq!(second.dataframe_outputs, DataframeOutputs::Rows);
+}
+
+#[test]
+fn the_memory_for_bodies_follows_the_size_of_one() {
+    let config = Config::check(&merge([("body-bytes-max", "4GiB")], [], "")).unwrap();
+    assert_eq!(config.server.bodies_bytes_max, 4 << 30);
+    let faults = faults(&merge([("bodies-bytes-max", "1MiB")], [], ""));
+    assert!(faults.concat().starts_with("server.bodies_bytes_max (flag --bodies-bytes-max)"));
+}
+
+#[test]
+fn what_is_printed_reads_back_as_the_same_configuration() {
+    let file = "
+models:
+- {name: 'yes', path: 'a b: c'}
+- {path: '007', backend: ort}
+server: {host: '::1', request_timeout: 1m30s, keep_alive: 0.5}
+onnxruntime: {providers: [CUDAExecutionProvider, CPUExecutionProvider], library: ' # x'}
+";
+    let sources = merge([("port", "0"), ("log-level", "debug")], [], file);
+    let config = Config::check(&sources).unwrap();
+    let yaml = to_yaml(&sources, &config);
+    assert_eq!(Config::check(&merge([], [], &yaml)).unwrap(), config, "{yaml}");
+    assert!(yaml.contains("  port: 0  # flag --port\n"), "{yaml}");
+    assert!(yaml.contains("  workers: auto  # default\n"), "{yaml}");
+}
+
+#[test]
+fn defaults_print_and_read_back() {
+    let sources = merge([], [], "");
+    let config = Config::check(&sources).unwrap();
+    let yaml = to_yaml(&sources, &config);
+    assert_eq!(Config::check(&merge([], [], &yaml)).unwrap(), config, "{yaml}");
+}

@@ -1,0 +1,262 @@
+//! How requests that fail look on the wire: the one place that maps failures to status codes and
+//! to MLflow's error envelope.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use crate::backend::RunError;
+use crate::servable::ScoreError;
+use crate::wire::coding::CodingError;
+use crate::wire::invocations::{WireError, WireErrorKind};
+
+/// What MLflow's server says when a request takes longer than its timeout. A plain text under a
+/// JSON content type, as there.
+const TIMEOUT_TEXT: &str = "Request processing time exceeded limit";
+
+/// What MLflow's server says when a model raises.
+const RUN_TEXT: &str = "Encountered an unexpected error while evaluating the model. Verify that \
+                        the serialized input Dataframe is compatible with the model for inference.";
+
+/// What stands for every schema error when their details are switched off.
+const SCHEMA_TEXT: &str = "Failed to enforce model input schema. Please check your input data.";
+
+/// When a refused client may try again. A full queue empties in milliseconds; whole seconds are
+/// the finest the header can say.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a request was not answered with 200.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The body is larger than allowed, by its own account or by count.
+    BodyTooLarge {
+        bytes_max: usize,
+    },
+    /// Other requests' bodies fill the memory set aside for them.
+    BodiesTooLarge,
+    /// The body ended early or its framing is damaged.
+    BodyBroken,
+    /// `Content-Encoding` names something we cannot read.
+    UnknownCoding,
+    Score(ScoreError),
+}
+
+impl From<ScoreError> for Failure {
+    fn from(error: ScoreError) -> Self {
+        Self::Score(error)
+    }
+}
+
+/// `error_code`, `sqlstate` and `error_class` of an envelope, with its status.
+struct Class(StatusCode, &'static str, &'static str, &'static str);
+
+const BAD_REQUEST: Class =
+    Class(StatusCode::BAD_REQUEST, "BAD_REQUEST", "KAM00", "INVALID_PARAMETER_VALUE");
+const PARAMS: Class =
+    Class(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", "KAM00", "INVALID_PARAMETER_VALUE");
+const SCHEMA: Class =
+    Class(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", "KAM01", "SCHEMA_ENFORCEMENT_FAILED");
+const TOO_LARGE: Class =
+    Class(StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST", "KAM00", "INVALID_PARAMETER_VALUE");
+const EXHAUSTED: Class =
+    Class(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", "KAMC3", "REQUEST_RATE_LIMITED");
+const UNAVAILABLE: Class = Class(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "TEMPORARILY_UNAVAILABLE",
+    "XXMC1",
+    "TEMPORARILY_UNAVAILABLE",
+);
+const INTERNAL: Class =
+    Class(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "XXM00", "CLIENT_INTERNAL_ERROR");
+
+impl Failure {
+    /// The answer to a request that failed so.
+    pub(super) fn response(self, schema_details: bool) -> HttpResponse {
+        match self {
+            Self::BodyTooLarge { bytes_max } => too_large("request body", bytes_max),
+            Self::BodiesTooLarge => retry_later(
+                &EXHAUSTED,
+                "The server holds as many request bodies as it has memory for. Try again later.",
+            ),
+            Self::BodyBroken => envelope(
+                &BAD_REQUEST,
+                "Invalid input. The request body ended early or its framing is damaged.",
+            ),
+            Self::UnknownCoding => unsupported_media_type(
+                "The scoring server decodes the following content encodings, one at a time: \
+                 gzip, deflate, br, zstd",
+            ),
+            Self::Score(error) => score_failure(error, schema_details),
+        }
+    }
+}
+
+fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
+    match error {
+        ScoreError::Wire(error) => wire_failure(&error, schema_details),
+        ScoreError::Coding(CodingError::TooLarge { bytes_max }) => {
+            too_large("decompressed request body", bytes_max)
+        }
+        ScoreError::Coding(error @ CodingError::Corrupt { .. }) => {
+            envelope(&BAD_REQUEST, &format!("Invalid input. Here, {error}."))
+        }
+        ScoreError::Run(RunError::Input { input, reason }) => {
+            envelope(&BAD_REQUEST, &format!("{RUN_TEXT} Input '{input}': {reason}"))
+        }
+        ScoreError::Run(RunError::Failed(_)) => envelope(&BAD_REQUEST, RUN_TEXT),
+        ScoreError::Rejected { .. } => {
+            retry_later(&EXHAUSTED, "The server's request queue is full. Try again later.")
+        }
+        ScoreError::Closed => retry_later(&UNAVAILABLE, "The server is shutting down."),
+        ScoreError::Expired => plain(StatusCode::GATEWAY_TIMEOUT, APPLICATION_JSON, TIMEOUT_TEXT),
+        ScoreError::Panicked { id } => {
+            envelope(&INTERNAL, &format!("Internal error {id}. The server's log has the details."))
+        }
+    }
+}
+
+fn wire_failure(error: &WireError, schema_details: bool) -> HttpResponse {
+    match error.kind {
+        WireErrorKind::UnsupportedMediaType => unsupported_media_type(&error.message),
+        WireErrorKind::BadRequest => envelope(&BAD_REQUEST, &error.message),
+        WireErrorKind::Schema if schema_details => envelope(&SCHEMA, &error.message),
+        WireErrorKind::Schema => envelope(&SCHEMA, SCHEMA_TEXT),
+        WireErrorKind::Params => envelope(&PARAMS, &error.message),
+    }
+}
+
+pub(super) const APPLICATION_JSON: &str = "application/json";
+
+/// 404 as FastAPI says it.
+pub(super) fn not_found() -> HttpResponse {
+    plain(StatusCode::NOT_FOUND, APPLICATION_JSON, r#"{"detail":"Not Found"}"#)
+}
+
+/// 405 as FastAPI says it.
+pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
+    start(StatusCode::METHOD_NOT_ALLOWED, APPLICATION_JSON)
+        .insert_header((header::ALLOW, allow))
+        .body(r#"{"detail":"Method Not Allowed"}"#)
+}
+
+fn unsupported_media_type(text: &str) -> HttpResponse {
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    start(status, "text/plain; charset=utf-8").body(text.to_owned())
+}
+
+fn too_large(what: &str, bytes_max: usize) -> HttpResponse {
+    let message = format!("The {what} is too large: expected at most {bytes_max} bytes, got more.");
+    envelope(&TOO_LARGE, &message)
+}
+
+fn retry_later(class: &Class, message: &str) -> HttpResponse {
+    let mut response = envelope(class, message);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    response
+}
+
+fn envelope(class: &Class, message: &str) -> HttpResponse {
+    let Class(status, error_code, sqlstate, error_class) = class;
+    let mut body = format!(r#"{{"error_code": "{error_code}", "message": "#);
+    push_json_string(&mut body, message);
+    body.push_str(&format!(r#", "sqlstate": "{sqlstate}", "error_class": "{error_class}"}}"#));
+    start(*status, APPLICATION_JSON).body(body)
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: &'static str) -> HttpResponse {
+    start(status, content_type).body(body)
+}
+
+/// Begins any response of ours.
+pub(super) fn start(status: StatusCode, content_type: &'static str) -> HttpResponseBuilder {
+    const SERVER: (HeaderName, HeaderValue) =
+        (header::SERVER, HeaderValue::from_static("flowgate"));
+    let mut response = HttpResponse::build(status);
+    response.insert_header(SERVER);
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    response
+}
+
+/// Appends `text` as Python's `json.dumps` writes it: ASCII only.
+fn push_json_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ' '..='\u{7f}' => out.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    async fn text(response: HttpResponse) -> String {
+        String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn envelope_is_written_as_python_writes_it() {
+        let error = WireError::schema("größe \"x\"\n\u{1f600}\u{7f}");
+        let response = Failure::from(ScoreError::Wire(error)).response(true);
+        assert_eq!(response.status(), 400);
+        let expected = concat!(
+            r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "gr\u00f6\u00dfe \"x\"\n"#,
+            r#"\ud83d\ude00"#,
+            "\u{7f}",
+            r#"", "sqlstate": "KAM01", "error_class": "SCHEMA_ENFORCEMENT_FAILED"}"#
+        );
+        assert_eq!(text(response).await, expected);
+    }
+
+    #[actix_web::test]
+    async fn schema_details_can_be_hidden() {
+        let error = WireError::schema("column `salary` is missing");
+        let response = Failure::from(ScoreError::Wire(error)).response(false);
+        assert!(!text(response).await.contains("salary"));
+    }
+
+    #[actix_web::test]
+    async fn unsupported_media_type_is_plain_text() {
+        let error = WireError::unsupported_media_type("only these");
+        let response = Failure::from(ScoreError::Wire(error)).response(true);
+        assert_eq!(response.status(), 415);
+        assert_eq!(response.headers().get("content-type").unwrap(), "text/plain; charset=utf-8");
+        assert_eq!(text(response).await, "only these");
+    }
+
+    #[actix_web::test]
+    async fn a_full_queue_says_when_to_try_again() {
+        let rejected = ScoreError::Rejected { queue_requests_max: 1 };
+        let response = Failure::from(rejected).response(true);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers().get("retry-after").unwrap(), "1");
+    }
+
+    #[actix_web::test]
+    async fn runtime_texts_stay_inside() {
+        let failed = ScoreError::Run(RunError::Failed("/secret/path".to_owned()));
+        let response = Failure::from(failed).response(true);
+        assert_eq!(response.status(), 400);
+        assert!(!text(response).await.contains("secret"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Binding and running the server.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+
+use crate::servable::{InferencePool, ServingTable};
+
+use super::body::BodyBudget;
+use super::infer::{Shared, handle};
+use super::options::ServerOptions;
+
+/// A server that has its sockets. Await `server` to run it.
+pub struct Listening {
+    pub server: Server,
+    pub handle: ServerHandle,
+    /// The bound address; of several, the first.
+    pub address: SocketAddr,
+}
+
+/// Binds the sockets and prepares the workers. Signals are the caller's business: stop the server
+/// through its handle.
+///
+/// # Errors
+/// When the host does not resolve or the address cannot be bound.
+pub fn listen(
+    options: &ServerOptions,
+    table: Arc<ServingTable>,
+    pool: Arc<InferencePool>,
+) -> io::Result<Listening> {
+    let budget = Arc::new(BodyBudget::new(options.bodies_bytes_max));
+    let shared = Data::new(Shared { table, pool, budget, options: options.clone() });
+    let server = HttpServer::new(move || {
+        App::new().app_data(shared.clone()).default_service(web::to(handle))
+    })
+    .disable_signals()
+    .workers(options.workers)
+    // The handlers never leave their event loop.
+    .worker_max_blocking_threads(1)
+    .max_connections(options.connections_max.div_ceil(options.workers))
+    .client_request_timeout(options.head_timeout)
+    .client_disconnect_timeout(options.head_timeout)
+    .keep_alive(options.keep_alive)
+    .shutdown_timeout(options.shutdown_timeout.as_secs().max(1))
+    // A client that is gone needs no answer: its work is skipped.
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .bind(addresses(options)?.as_slice())?;
+    let address = *server
+        .addrs()
+        .first()
+        .ok_or_else(|| io::Error::other("the host resolves to no address"))?;
+    let server = server.run();
+    Ok(Listening { handle: server.handle(), server, address })
+}
+
+/// Where to listen. Port 0 means a different port on each address, so only the first is taken.
+fn addresses(options: &ServerOptions) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<_> = (options.host.as_str(), options.port).to_socket_addrs()?.collect();
+    if options.port == 0 {
+        addresses.truncate(1);
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,89 @@
+//! A server in this process, on a port of its own, around a gated model.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use flowgate::config::{Config, Environment, Sources};
+use flowgate::model::{ModelId, ModelName, VersionId};
+use flowgate::servable::{InferencePool, Servable, ServingTable};
+use flowgate::server::listen;
+use flowgate::wire::invocations::Scoring;
+
+use super::{Client, Gate, GatedModel};
+
+/// A running server. Stops when dropped, and says so if it does not.
+pub(crate) struct TestServer {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) pool: Arc<InferencePool>,
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// Starts with an open gate: the model `echo` answers at once.
+    pub(crate) fn start(flags: &[(&'static str, &str)]) -> Self {
+        let server = Self::start_held(flags);
+        server.gate.open();
+        server
+    }
+
+    /// Starts with a closed gate.
+    pub(crate) fn start_held(flags: &[(&'static str, &str)]) -> Self {
+        let mut given: HashMap<_, _> =
+            [("port", "0"), ("workers", "1"), ("inference-threads", "1")].into();
+        given.extend(flags.iter().copied());
+        let given = given.into_iter().map(|(flag, value)| (flag, value.to_owned())).collect();
+        let sources = Sources::merge(&given, Vec::new(), &Environment::default(), None);
+        let config = Config::check(&sources).unwrap();
+
+        let gate = Arc::new(Gate::default());
+        let model = Arc::new(GatedModel::new(Arc::clone(&gate)));
+        let id = ModelId { name: ModelName::new("echo").unwrap(), version: VersionId(1) };
+        let scoring = Scoring::new(None, flowgate::backend::LoadedModel::io(&*model).clone());
+        let servable = Arc::new(Servable::new(id, scoring, model));
+        let table = Arc::new(ServingTable::new(vec![servable]).unwrap());
+        let pool = Arc::new(InferencePool::start(config.pool).unwrap());
+
+        let (ready, started) = flume::bounded(1);
+        let server_pool = Arc::clone(&pool);
+        let thread = Builder::new().name("server-under-test".to_owned()).spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let listening = listen(&config.server, table, server_pool).unwrap();
+                ready.send((listening.address, listening.handle)).unwrap();
+                listening.server.await.unwrap();
+            });
+        });
+        let (address, handle) = started.recv().unwrap();
+        Self { gate, pool, address, handle, thread: Some(thread.unwrap()) }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Asks the server to stop and comes back at once.
+    pub(crate) fn begin_stop(&self) {
+        drop(self.handle.stop(true));
+    }
+
+    /// Waits for the server to have stopped, and closes the pool: how many requests were left?
+    pub(crate) fn finish_stop(&mut self) -> usize {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        self.pool.close(Instant::now() + Duration::from_secs(30))
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.gate.open();
+        self.begin_stop();
+        self.finish_stop();
+    }
+}

@@ -120,10 +120,9 @@ impl Scoring {
         &self,
         outputs: &[Output],
         layout: Layout,
-        rows: usize,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        self.encoder.encode(outputs, layout, rows, body)
+        self.encoder.encode(outputs, layout, body)
     }
 
     /// A JSON body: Python values first, then pandas' or numpy's rules.

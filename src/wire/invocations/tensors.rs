@@ -37,6 +37,8 @@ impl Item {
     #[must_use]
     pub fn into_value(self) -> Value {
         match self {
+            // An array of rank 0 is neither a list nor a scalar to the schema's checks.
+            Self::Array(array) if array.shape().is_empty() => Value::Other("a bare value"),
             Self::Array(array) | Self::Scalar(array) => array.to_list(),
             Self::Value(value) => value,
         }
@@ -244,8 +246,9 @@ fn convert(data: Value, name: &str, spec: Option<Spec<'_>>) -> Result<Item, Wire
             let value = enforce_type(data, &spec.ty, spec.required)
                 .map_err(|why| failed(&want, why.to_string()))?;
             if is_array(&spec.ty) {
-                // MLflow makes an array of it, which lists of unequal length do not survive.
-                flatten(&value).map_err(|why| failed(&want, why.to_string()))?;
+                return array(&value, ElementType::Inferred)
+                    .map(Item::Array)
+                    .map_err(|why| failed(&want, why.to_string()));
             }
             Ok(Item::Value(value))
         }

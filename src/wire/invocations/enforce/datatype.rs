@@ -37,6 +37,7 @@ pub fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series, String
         (ColumnType::Float, Series::I64(v)) if zeros_and_ones(&v) => {
             Ok(Series::F32(v.into_iter().map(|v| v as f32).collect()))
         }
+        (ColumnType::Double, Series::Object(values)) => to_numeric(&values),
         (ColumnType::Double, s) => {
             to_double(s).map_or_else(|s| refused(&s), |v| Ok(Series::F64(v)))
         }
@@ -86,6 +87,22 @@ fn to_double(series: Series) -> Result<Vec<f64>, Series> {
 /// Integers of at most 32 bits, which a double holds exactly.
 fn to_long_32(series: Series) -> Result<Vec<i64>, Series> {
     if matches!(series, Series::I64(_) | Series::U64(_)) { Err(series) } else { to_long(series) }
+}
+
+/// `pandas.to_numeric`: MLflow takes any object column for decimals when doubles are declared.
+fn to_numeric(values: &[Value]) -> Result<Series, String> {
+    let numbers = values.iter().map(|value| match value {
+        Value::None => Ok(Value::Float(f64::NAN)),
+        Value::Bool(value) => Ok(Value::Int((*value).into())),
+        Value::Int(_) | Value::BigInt(_) | Value::Float(_) => Ok(value.clone()),
+        Value::Str(text) if text.is_empty() => Ok(Value::Float(f64::NAN)),
+        Value::Str(text) => match text.trim().parse::<i64>() {
+            Ok(integer) => Ok(Value::Int(integer)),
+            Err(_) => value.to_float().map(Value::Float).map_err(|_| "got text".to_owned()),
+        },
+        other => Err(format!("got {}", other.type_name())),
+    });
+    numbers.collect::<Result<_, _>>().map(infer)
 }
 
 /// An object column as datetimes: possible here only where every cell is missing.

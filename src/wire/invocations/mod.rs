@@ -5,6 +5,7 @@
 //! is that of pandas 2 and numpy 2. `docs/parity.md` lists where we differ on purpose.
 
 pub mod csv;
+pub mod datetime;
 mod error;
 pub mod frame;
 pub mod parquet;

@@ -2,10 +2,12 @@
 
 mod graph;
 mod id;
+mod selector;
 mod signature;
 
 pub use graph::{ClassKey, ClassMap, GraphInput, GraphIo, GraphOutput, Output, OutputKind};
 pub use id::{ModelId, ModelName, ModelNameError, VersionId};
+pub use selector::{Selector, Stage};
 pub use signature::{
     ColumnSpec, ColumnType, Columns, ParamSpec, ParamType, Property, Schema, Signature,
     TensorDType, TensorSpec, ValueType,

@@ -1,1 +1,24 @@
-//! (being built)
+//! Model directories on disk: where they are, whether they are whole, what lies in them.
+//!
+//! [`layout`](resolve) finds the directory that a path and a selector mean; [`ModelDir`] verifies
+//! one before any runtime sees it. All calls block: they are for start-up and loader threads.
+
+mod contained;
+mod layout;
+mod model_dir;
+mod model_dir_error;
+mod onnx_file;
+mod onnx_wire;
+mod registry_file;
+mod source_path;
+
+#[cfg(test)]
+mod tests;
+
+pub use contained::NotContained;
+pub use layout::{LayoutError, ResolvedModel, resolve, resolve_all};
+pub use model_dir::{GRAPH_BYTES_MAX, ModelDir, SERVING_INPUT_BYTES_MAX};
+pub use model_dir_error::ModelDirError;
+pub use onnx_file::OnnxFileError;
+pub use registry_file::{REGISTRY_FILE, RegistryFile, RegistryFileError};
+pub use source_path::{SourcePathError, local_path};

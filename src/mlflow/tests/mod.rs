@@ -1,0 +1,4 @@
+//! Tests of the readers, by the file that they test.
+
+mod mlmodel;
+mod signature;

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ class Answer:
         except ValueError:
             return {}
         return parsed if isinstance(parsed, dict) else {}
+
+    def without_trace(self) -> Answer:
+        """The answer without MLflow's traceback, which ours must not have."""
+        error = self.error()
+        if self.status == 200 or error.pop("stack_trace", None) is None:
+            return self
+        return replace(self, body=json.dumps(error))
 
 
 def quiet() -> None:

@@ -68,12 +68,12 @@ def _surround(rng: random.Random, document: dict[str, Any]) -> Any:
         return rng.choice([{}, [], [document], "x", 1, None, True, Token("1.5"), {"a": 1},
                            {"input": "x"}, {"prompt": "x"}, {"messages": []}])  # fmt: skip
     if pick == 8:
-        return {key.upper(): document[key]}
+        return rng.choice([{key.upper(): document[key]}, {**document, "x": Token("7" * 4301)}])
     return {**document, "x": _deep(rng)}
 
 
 def _deep(rng: random.Random) -> Token:
-    depth = rng.choice([5, 50, 400])
+    depth = rng.choice([5, 50, 400, 1500])
     return Token("[" * depth + "]" * depth)
 
 

@@ -62,8 +62,8 @@ class Subject:
         return "columns" if self.columns else "tensors" if self.tensors else "bare"
 
 
-def read(directory: Path) -> Subject:
-    """Reads the model in `directory`; its name is the directory's."""
+def read(directory: Path, name: str | None = None) -> Subject:
+    """Reads the model in `directory`; its name is the directory's when none is given."""
     described = yaml.safe_load((directory / "MLmodel").read_text())
     signature = described.get("signature") or {}
     entries = json.loads(signature.get("inputs") or "[]")
@@ -80,7 +80,7 @@ def read(directory: Path) -> Subject:
     graph = onnx.load(directory / data, load_external_data=False).graph
     initialized = {each.name for each in graph.initializer}
     return Subject(
-        name=directory.name,
+        name=name or directory.name,
         directory=directory,
         columns=tuple(columns),
         tensors=tuple(tensors),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import signal
 import socket
@@ -27,16 +28,17 @@ class ServerEnded(RuntimeError):
 class Server:
     """A child process that serves HTTP on a port of 127.0.0.1 until `stop`."""
 
-    def __init__(self, command: list[str], port: int, log: Path, route: str) -> None:
+    def __init__(
+        self, command: list[str], port: int, log: Path, route: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.port = port
         self.route = route
         self.log = log
         self._sink: IO[bytes] = log.open("wb")
-        # The virtual environment's bin comes first: `mlflow models serve` looks for uvicorn there.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         self._process = subprocess.Popen(
             command, stdout=self._sink, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"PATH": path, "PYTHONWARNINGS": "ignore"},
+            env=environment,
         )  # fmt: skip
         self._connection: http.client.HTTPConnection | None = None
 
@@ -131,15 +133,30 @@ def mlflow_serve(directory: Path, log: Path) -> Server:
         sys.executable, "-m", "mlflow", "models", "serve", "-m", str(directory),
         "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port),
     ]  # fmt: skip
-    return Server(command, port, log, "/invocations")
+    # The virtual environment's bin comes first: the command looks for uvicorn there.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return Server(command, port, log, "/invocations", {**os.environ, "PATH": path})
 
 
 def flowgate(models: dict[str, Path], log: Path) -> Server:
-    """Our server with all models, at `/invocations/<model>`; `/invocations` is the first's."""
+    """Our server with all models, at `/invocations/<model>`; `/invocations` is the first's.
+
+    It gets none of the caller's `FLOWGATE_*` settings, and, unless `ORT_DYLIB_PATH` names another,
+    the ONNX Runtime that MLflow uses, so that only the servers differ.
+    """
     port = free_port()
     pairs = [f"{name}={directory}" for name, directory in models.items()]
     command = [str(binary()), "serve", *pairs, "--host", "127.0.0.1", "--port", str(port)]
-    return Server(command, port, log, "/invocations/{model}")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWGATE_")}
+    environment = {"ORT_DYLIB_PATH": str(runtime_library())} | kept
+    return Server(command, port, log, "/invocations/{model}", environment)
+
+
+def runtime_library() -> Path:
+    """The ONNX Runtime library inside the Python package."""
+    package = importlib.util.find_spec("onnxruntime")
+    assert package is not None and package.origin is not None
+    return next(Path(package.origin).parent.glob("capi/libonnxruntime.so*"))
 
 
 def binary() -> Path:

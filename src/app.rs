@@ -1,1 +1,274 @@
-//! x
+//! Wiring: from the command line to a running server, and back to an exit code. Nothing about
+//! models, requests or settings is decided here.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::rt::{self, System};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::backend::{self, Backend, Choice, OrtOptions};
+use crate::config::{
+    Command, Config, Environment, Invocation, Level, LogFormat, LogOptions, ModelConfig, Sources,
+    parse_command, read_file, to_yaml,
+};
+use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
+use crate::server::{Listening, ServerOptions, listen};
+use crate::store::resolve_all;
+use crate::wire::invocations::ScoringOptions;
+
+/// Time for the last answers of inference threads after the server itself has ended.
+const JOIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Why the process ends badly; the text is one sentence for the operator.
+enum Failure {
+    /// What was asked makes no sense: exit code 2, as for flags that clap refuses.
+    Usage(String),
+    /// It makes sense, but it does not work: exit code 1.
+    Failed(String),
+}
+
+/// Runs the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match parse_command(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Nobody to tell if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let (text, code) = match execute(invocation) {
+        Ok(code) => return code,
+        Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
+        Err(Failure::Failed(text)) => (text, ExitCode::FAILURE),
+    };
+    let _ = writeln!(io::stderr().lock(), "flowgate: {text}");
+    code
+}
+
+fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
+    let environment = Environment::read();
+    let Invocation { command, flags, models, config } = invocation;
+    let file = match config.or_else(|| environment.config_file()) {
+        Some(path) => Some(read_file(&path).map_err(|error| {
+            Failure::Usage(format!("cannot read the configuration file: {error}"))
+        })?),
+        None => None,
+    };
+    let sources = Sources::merge(&flags, models, &environment, file.as_deref());
+    let config = Config::check(&sources).map_err(|faults| Failure::Usage(faults.to_string()))?;
+    if command == Command::Config {
+        say(to_yaml(&sources, &config).trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if config.models.is_empty() {
+        return Err(Failure::Usage(
+            "no model to serve; name a model directory (flowgate serve models/wine-quality), or \
+             list models in a file for --config"
+                .to_owned(),
+        ));
+    }
+    start_log(config.log);
+    match command {
+        Command::Check => check(&config),
+        Command::Serve | Command::Config => serve(&config),
+    }
+}
+
+/// Prints a line for people. Nobody reading is no reason to stop.
+fn say(line: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn start_log(options: LogOptions) {
+    let level = match options.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
+    match options.format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Loads every model and says how it went.
+fn check(config: &Config) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    for Loaded { servable, engine, inputs, warm_up } in load_all(config)? {
+        let verdict = match warm_up {
+            WarmUp::Done => "ok".to_owned(),
+            WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),
+            WarmUp::Failed(error) => {
+                code = ExitCode::FAILURE;
+                format!("loads, but its example request fails: {error}")
+            }
+        };
+        say(format_args!("{}: {verdict}; {engine}, inputs {inputs}", servable.id()));
+    }
+    Ok(code)
+}
+
+fn serve(config: &Config) -> Result<ExitCode, Failure> {
+    let loaded = load_all(config)?;
+    for Loaded { servable, warm_up, .. } in &loaded {
+        if let WarmUp::Failed(error) = warm_up {
+            tracing::warn!(model = %servable.id(), %error, "the example request failed");
+        }
+    }
+    let lines: Vec<_> = loaded.iter().map(describe).collect();
+    let names: Vec<_> = loaded.iter().map(|loaded| loaded.servable.id().name.clone()).collect();
+    let servables: Vec<Arc<Servable>> =
+        loaded.into_iter().map(|loaded| Arc::new(loaded.servable)).collect();
+    let table = ServingTable::new(servables).map_err(|error| Failure::Usage(error.to_string()))?;
+    let default = table.default_servable().id().name.clone();
+    let pool = InferencePool::start(config.pool)
+        .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
+    let pool = Arc::new(pool);
+
+    System::new().block_on(async {
+        let ServerOptions { host, port, .. } = &config.server;
+        let listening =
+            listen(&config.server, Arc::new(table), Arc::clone(&pool)).map_err(|error| {
+                Failure::Failed(format!("cannot listen on {host}, port {port}: {error}"))
+            })?;
+        let url = format!("http://{}/invocations", listening.address);
+        for (line, name) in lines.iter().zip(&names) {
+            let also = if *name == default { format!(" and {url}") } else { String::new() };
+            say(format_args!("{line}, at {url}/{name}{also}"));
+        }
+        run_until_stopped(listening).await
+    })?;
+
+    let left = pool.close(Instant::now() + JOIN_GRACE);
+    if left > 0 {
+        tracing::warn!(requests = left, "stopped with requests unfinished");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(Loaded { servable, engine, inputs, .. }: &Loaded) -> String {
+    let id = servable.id();
+    format!("serving {} version {} on {engine}, inputs {inputs}", id.name, id.version)
+}
+
+/// Runs the server until a signal, then until its requests have finished or a second signal.
+async fn run_until_stopped(listening: Listening) -> Result<(), Failure> {
+    let Listening { server, handle, .. } = listening;
+    let failed = |error: io::Error| Failure::Failed(format!("the server failed: {error}"));
+    let mut stop = StopSignals::new().map_err(failed)?;
+    let mut server = rt::spawn(server);
+    let ended = tokio::select! {
+        ended = &mut server => Some(ended),
+        () = stop.next() => None,
+    };
+    if let Some(ended) = ended {
+        return ended.map_err(io::Error::other).flatten().map_err(failed);
+    }
+    tracing::info!("stopping; a second signal ends it at once");
+    tokio::select! {
+        () = handle.stop(true) => {}
+        () = stop.next() => tracing::warn!("stopped by a second signal"),
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Loads all models, in order.
+fn load_all(config: &Config) -> Result<Vec<Loaded>, Failure> {
+    let mut engines = Engines { config, started: Vec::new() };
+    let mut all = Vec::new();
+    for model in &config.models {
+        let engine = engines.get(model.backend)?;
+        all.extend(load_one(config, model, &*engine)?);
+    }
+    Ok(all)
+}
+
+/// Loads what one path means: a model, or every model of a registry.
+fn load_one(
+    config: &Config,
+    model: &ModelConfig,
+    engine: &dyn Backend,
+) -> Result<Vec<Loaded>, Failure> {
+    let refused = |cause: &dyn Display| {
+        Failure::Failed(format!("cannot serve {}: {cause}", model.path.display()))
+    };
+    let mut resolved =
+        resolve_all(&model.path.to_string_lossy(), None).map_err(|cause| refused(&cause))?;
+    if let Some(name) = &model.name {
+        match resolved.as_mut_slice() {
+            [one] => one.name = name.clone(),
+            _ => {
+                return Err(refused(&format_args!(
+                    "it holds several models, which cannot all be named {name}; name the folder of one"
+                )));
+            }
+        }
+    }
+    let options = LoadOptions {
+        providers: config.onnxruntime.providers.clone(),
+        scoring: ScoringOptions {
+            record_shape: model.record_shape,
+            decoded_bytes_max: config.server.body_bytes_max,
+        },
+    };
+    resolved
+        .into_iter()
+        .map(|found| load(found, engine, &options).map_err(|cause| refused(&cause)))
+        .collect()
+}
+
+/// The engines in use, each started once.
+struct Engines<'a> {
+    config: &'a Config,
+    started: Vec<(Choice, Arc<dyn Backend>)>,
+}
+
+impl Engines<'_> {
+    fn get(&mut self, choice: Choice) -> Result<Arc<dyn Backend>, Failure> {
+        if let Some((_, engine)) = self.started.iter().find(|(started, _)| *started == choice) {
+            return Ok(Arc::clone(engine));
+        }
+        let onnxruntime = &self.config.onnxruntime;
+        let options = OrtOptions {
+            library: onnxruntime.library.clone(),
+            intra_op_threads: onnxruntime.intra_op_threads,
+            spinning: onnxruntime.spinning,
+        };
+        let engine = backend::select(choice, options)
+            .map_err(|error| Failure::Failed(format!("cannot start an engine: {error}")))?;
+        self.started.push((choice, Arc::clone(&engine)));
+        Ok(engine)
+    }
+}

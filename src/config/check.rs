@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::backend::{Choice, LibrarySearch};
 use crate::model::ModelName;
 use crate::servable::PoolOptions;
 use crate::server::ServerOptions;
+use crate::wire::invocations::RecordShape;
 
 use super::fault::{Fault, Faults};
 use super::file::FileModel;
@@ -33,32 +35,15 @@ pub struct ModelConfig {
     /// `None`: the directory's name.
     pub name: Option<ModelName>,
     pub path: PathBuf,
-    pub backend: BackendChoice,
-    pub dataframe_outputs: DataframeOutputs,
-}
-
-/// Which engine runs a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackendChoice {
-    /// ONNX Runtime if its library is found, else tract.
-    Auto,
-    Ort,
-    Tract,
-}
-
-/// Shape of the answer to tabular input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataframeOutputs {
-    /// Outputs are flattened, as MLflow does.
-    Mlflow,
-    /// One record a row.
-    Rows,
+    pub backend: Choice,
+    /// `dataframe_outputs` in the file.
+    pub record_shape: RecordShape,
 }
 
 /// What ONNX Runtime is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnnxRuntimeOptions {
-    pub library: Option<PathBuf>,
+    pub library: LibrarySearch,
     /// Instead of the providers that a model's MLmodel names.
     pub providers: Option<Vec<String>>,
     /// Threads within one run, where a model does not say.
@@ -90,10 +75,8 @@ pub enum Level {
     Trace,
 }
 
-const BACKENDS: &[(&str, BackendChoice)] =
-    &[("auto", BackendChoice::Auto), ("ort", BackendChoice::Ort), ("tract", BackendChoice::Tract)];
-const OUTPUTS: &[(&str, DataframeOutputs)] =
-    &[("mlflow", DataframeOutputs::Mlflow), ("rows", DataframeOutputs::Rows)];
+pub(super) const OUTPUTS: &[(&str, RecordShape)] =
+    &[("mlflow", RecordShape::Flattened), ("rows", RecordShape::Rows)];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: &[(&str, Level)] = &[
     ("error", Level::Error),
@@ -187,7 +170,7 @@ impl Check<'_> {
 
     fn onnxruntime(&mut self) -> OnnxRuntimeOptions {
         OnnxRuntimeOptions {
-            library: self.optional(&setting::ORT_LIBRARY, |text| Some(PathBuf::from(text))),
+            library: self.library(),
             providers: self.optional(&setting::ORT_PROVIDERS, parse::list),
             intra_op_threads: self.get(&setting::ORT_THREADS, |text| {
                 parse::number(text, 1, THREADS_MAX).and_then(NonZeroUsize::new)
@@ -196,12 +179,28 @@ impl Check<'_> {
         }
     }
 
+    /// Where to look for ONNX Runtime, the configured place first.
+    fn library(&mut self) -> LibrarySearch {
+        let mut search = self.sources.library.clone();
+        let given = self.sources.given.get(setting::ORT_LIBRARY.key);
+        let of_others = setting::ORT_LIBRARY.env_known.map(|known| known.name);
+        if let Some(Given { text, origin }) = given {
+            let path = Some(PathBuf::from(text));
+            match origin {
+                Origin::Environment(name) if Some(*name) == of_others => {
+                    search.ort_dylib_path = path;
+                }
+                _ => search.explicit = path,
+            }
+        }
+        search
+    }
+
     /// The command line's models, else the file's.
     fn models(&mut self) -> Vec<ModelConfig> {
-        let backend = self.get(&setting::BACKEND, |text| parse::word(text, BACKENDS));
-        let dataframe_outputs =
-            self.get(&setting::DATAFRAME_OUTPUTS, |text| parse::word(text, OUTPUTS));
-        let base = ModelConfig { name: None, path: PathBuf::new(), backend, dataframe_outputs };
+        let backend = self.get(&setting::BACKEND, |text| text.parse().ok());
+        let record_shape = self.get(&setting::DATAFRAME_OUTPUTS, |text| parse::word(text, OUTPUTS));
+        let base = ModelConfig { name: None, path: PathBuf::new(), backend, record_shape };
         let sources = self.sources;
         // The file's entries are checked even if the command line goes before them.
         let of_file: Vec<_> = sources
@@ -235,13 +234,12 @@ impl Check<'_> {
                 "name" => model.name = self.name(place, text),
                 "path" => model.path = PathBuf::from(text),
                 "backend" => {
-                    let parsed = parse::word(text, BACKENDS);
+                    let parsed = text.parse().ok();
                     model.backend = self.word(place, key, text, parsed, model.backend);
                 }
                 _ => {
                     let parsed = parse::word(text, OUTPUTS);
-                    model.dataframe_outputs =
-                        self.word(place, key, text, parsed, model.dataframe_outputs);
+                    model.record_shape = self.word(place, key, text, parsed, model.record_shape);
                 }
             }
         }

@@ -1,13 +1,35 @@
 //! The YAML file: a tree of keys, walked as a whole so that every mistake is found.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::fault::{Fault, did_you_mean};
 use super::setting;
 
+/// Largest configuration file, in bytes: far beyond what people write.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a configuration file's text.
+///
+/// # Errors
+/// A sentence, when the file is missing, unreadable, not UTF-8, or longer than 1 MiB.
+pub fn read_file(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| format!("`{}`: {error}", path.display()))?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(format!("`{}` has more than {FILE_BYTES_MAX} bytes", path.display()));
+    }
+    Ok(text)
+}
+
 /// What a file says.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(super) struct Contents {
     /// Values by key, as text.
     pub(super) values: Vec<(&'static str, String)>,
     pub(super) models: Vec<FileModel>,
@@ -20,7 +42,7 @@ pub(super) struct FileModel {
     pub(super) values: Vec<(&'static str, String)>,
 }
 
-impl File {
+impl Contents {
     /// Reads a file's text. Mistakes are collected, not returned: the rest is read on.
     pub(super) fn parse(text: &str) -> Self {
         let mut file = Self::default();

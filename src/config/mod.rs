@@ -14,13 +14,11 @@ mod print;
 pub mod setting;
 mod sources;
 
-pub use check::{
-    BackendChoice, Config, DataframeOutputs, Level, LogFormat, LogOptions, ModelConfig,
-    OnnxRuntimeOptions,
-};
+pub use check::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
 pub use cli::{Command, Invocation, parse_command};
 pub use env::Environment;
 pub use fault::{Fault, Faults};
+pub use file::read_file;
 pub use print::to_yaml;
 pub use sources::{Origin, Sources};
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::check::{BackendChoice, Config, DataframeOutputs, ModelConfig};
+use super::check::{Config, ModelConfig, OUTPUTS};
 use super::file::text_of;
 use super::setting;
 use super::sources::{Given, Origin, Sources};
@@ -44,17 +44,10 @@ fn models(models: &[ModelConfig]) -> String {
         if let Some(name) = &model.name {
             line(&mut yaml, format_args!("    name: {}", scalar(name.as_str())));
         }
-        let backend = match model.backend {
-            BackendChoice::Auto => "auto",
-            BackendChoice::Ort => "ort",
-            BackendChoice::Tract => "tract",
-        };
-        line(&mut yaml, format_args!("    backend: {backend}"));
-        let outputs = match model.dataframe_outputs {
-            DataframeOutputs::Mlflow => "mlflow",
-            DataframeOutputs::Rows => "rows",
-        };
-        line(&mut yaml, format_args!("    dataframe_outputs: {outputs}"));
+        line(&mut yaml, format_args!("    backend: {}", model.backend.name()));
+        for (word, _) in OUTPUTS.iter().filter(|(_, shape)| *shape == model.record_shape) {
+            line(&mut yaml, format_args!("    dataframe_outputs: {word}"));
+        }
     }
     yaml
 }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::backend::LibrarySearch;
+
 use super::Environment;
 use super::fault::Fault;
-use super::file::{File, FileModel};
+use super::file::{Contents, FileModel};
 use super::setting::{self, Setting};
 
 /// Everything that was given, not yet checked.
@@ -15,6 +17,8 @@ pub struct Sources {
     /// From the command line: `[NAME=]DIR`.
     pub(super) arguments: Vec<String>,
     pub(super) models: Vec<FileModel>,
+    /// Places of ONNX Runtime's library that the process's surroundings suggest.
+    pub(super) library: LibrarySearch,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -55,7 +59,7 @@ impl Sources {
         environment: &Environment,
         file: Option<&str>,
     ) -> Self {
-        let file = file.map(File::parse).unwrap_or_default();
+        let file = file.map(Contents::parse).unwrap_or_default();
         let mut given: HashMap<_, _> = file
             .values
             .into_iter()
@@ -67,7 +71,8 @@ impl Sources {
                 given.insert(setting.key, strongest);
             }
         }
-        Self { given, arguments, models: file.models, faults: file.faults }
+        let library = environment.library();
+        Self { given, arguments, models: file.models, library, faults: file.faults }
     }
 }
 

@@ -3,6 +3,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::backend::Choice;
+use crate::wire::invocations::RecordShape;
 
 fn merge<const N: usize, const M: usize>(
     flags: [(&'static str, &str); N],
@@ -59,7 +61,10 @@ fn variables_of_mlflow_and_onnxruntime_are_honoured() {
     let config = Config::check(&sources).unwrap();
     assert_eq!(config.server.request_timeout, Duration::from_secs(7));
     assert!(!config.server.schema_details);
-    assert_eq!(config.onnxruntime.library.as_deref(), Some(Path::new("/lib/ort.so")));
+    assert_eq!(
+        config.onnxruntime.library.ort_dylib_path.as_deref(),
+        Some(Path::new("/lib/ort.so"))
+    );
 }
 
 #[test]
@@ -131,8 +136,8 @@ fn models_come_from_the_command_line_else_from_the_file() {
     let file = "models:\n- models/wine\n- {path: b, backend: tract, dataframe_outputs: rows}\n";
     let config = Config::check(&merge([("backend", "ort")], [], file)).unwrap();
     let [first, second] = config.models.as_slice() else { panic!("two models") };
-    assert_eq!((first.backend, second.backend), (BackendChoice::Ort, BackendChoice::Tract));
-    assert_eq!(second.dataframe_outputs, DataframeOutputs::Rows);
+    assert_eq!((first.backend, second.backend), (Choice::Ort, Choice::Tract));
+    assert_eq!(second.record_shape, RecordShape::Rows);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::backend::RunError;
 use crate::wire::coding::{Coding, CodingError};
-use crate::wire::invocations::WireError;
+use crate::wire::invocations::{Decoded, Layout, WireError};
 
 /// One request as it came over the wire, its body read but not looked at.
 #[derive(Clone, Debug)]
@@ -19,8 +19,29 @@ pub struct Request {
     pub body_bytes_max: usize,
     /// When the reply is worth nothing any more.
     pub deadline: Instant,
-    /// How the answer is to be compressed, and from which size on, in bytes.
-    pub compress: Option<(Coding, usize)>,
+    pub compress: Option<Compress>,
+}
+
+/// How answers of at least `bytes_min` bytes are to be compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compress {
+    pub coding: Coding,
+    pub bytes_min: usize,
+}
+
+/// How an answer is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    pub(super) layout: Layout,
+    pub(super) rows: usize,
+    pub(super) compress: Option<Compress>,
+}
+
+impl Form {
+    /// The form that a request asks for.
+    pub(super) fn of(decoded: &Decoded, compress: Option<Compress>) -> Self {
+        Self { layout: decoded.layout, rows: decoded.rows, compress }
+    }
 }
 
 /// A computed answer, ready to be sent.

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::wire::coding::Coding;
 use crate::wire::invocations::Decoded;
 
+use super::answer::{Compress, Form};
 use super::contain::contain;
 use super::{Answer, Request, ScoreError, Servable};
 
@@ -15,7 +15,7 @@ use super::{Answer, Request, ScoreError, Servable};
 pub(super) struct Job {
     pub(super) servable: Arc<Servable>,
     pub(super) work: Work,
-    pub(super) compress: Option<(Coding, usize)>,
+    pub(super) compress: Option<Compress>,
     pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Result<Answer, ScoreError>>,
 }
@@ -43,12 +43,12 @@ impl Job {
                     Work::Body(request) => servable.decode(&request)?,
                     Work::Decoded(decoded) => decoded,
                 };
-                let layout = decoded.layout;
+                let form = Form::of(&decoded, compress);
                 let outputs = servable.run(decoded.feeds)?;
                 if reply.is_closed() {
                     return Err(ScoreError::Expired);
                 }
-                servable.encode(&outputs, layout, compress)
+                servable.encode(&outputs, form)
             })
         };
         // The receiver may be gone by now: a client that left takes no answer.

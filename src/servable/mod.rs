@@ -7,12 +7,14 @@
 mod answer;
 mod contain;
 mod job;
+mod load;
 mod pool;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the servable itself")]
 mod servable;
 mod table;
 
-pub use answer::{Answer, Request, ScoreError};
+pub use answer::{Answer, Compress, Request, ScoreError};
+pub use load::{LoadFailure, LoadOptions, Loaded, WarmUp, load};
 pub use pool::{InferencePool, PoolOptions};
 pub use servable::Servable;
 pub use table::{ServingTable, TableError};

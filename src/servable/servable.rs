@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 use crate::backend::LoadedModel;
 use crate::model::{ModelId, Output};
 use crate::tensor::Tensor;
-use crate::wire::coding::Coding;
-use crate::wire::invocations::{Decoded, Layout, Scoring};
+use crate::wire::invocations::{Decoded, Scoring};
 
+use super::answer::{Compress, Form};
 use super::contain::contain;
 use super::job::{Job, Work};
 use super::{Answer, InferencePool, Request, ScoreError};
@@ -76,9 +76,9 @@ impl Servable {
     pub fn warm_up(&self, example: &[u8]) -> Result<(), ScoreError> {
         contain(&self.id, || {
             let decoded = self.scoring.decode(Some("application/json"), example)?;
-            let layout = decoded.layout;
+            let form = Form::of(&decoded, None);
             let outputs = self.run(decoded.feeds)?;
-            self.encode(&outputs, layout, None).map(drop)
+            self.encode(&outputs, form).map(drop)
         })
     }
 
@@ -104,15 +104,10 @@ impl Servable {
     }
 
     /// Outputs to body.
-    pub(super) fn encode(
-        &self,
-        outputs: &[Output],
-        layout: Layout,
-        compress: Option<(Coding, usize)>,
-    ) -> Result<Answer, ScoreError> {
+    pub(super) fn encode(&self, outputs: &[Output], form: Form) -> Result<Answer, ScoreError> {
         let mut body = Vec::new();
-        self.scoring.encode(outputs, layout, &mut body)?;
-        if let Some((coding, bytes_min)) = compress
+        self.scoring.encode(outputs, form.layout, form.rows, &mut body)?;
+        if let Some(Compress { coding, bytes_min }) = form.compress
             && body.len() >= bytes_min
             && let Some(packed) = coding.encode(&body)
         {

@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::servable::{Answer, InferencePool, Request, Servable, ServingTable};
+use crate::servable::{Answer, Compress, InferencePool, Request, Servable, ServingTable};
 
 use super::accept::{answer_coding, body_coding};
 use super::body::{self, BodyBudget};
@@ -92,7 +92,8 @@ async fn score(
         coding,
         body_bytes_max,
         deadline,
-        compress: answer_coding(headers).map(|coding| (coding, options.compress_bytes_min)),
+        compress: answer_coding(headers)
+            .map(|coding| Compress { coding, bytes_min: options.compress_bytes_min }),
     };
     let answer = servable.score(&shared.pool, request).await;
     drop(body.share);

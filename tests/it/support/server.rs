@@ -7,11 +7,12 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
+use flowgate::backend::LoadedModel as _;
 use flowgate::config::{Config, Environment, Sources};
-use flowgate::model::{ModelId, ModelName, VersionId};
+use flowgate::model::{ModelId, ModelName, Signature, VersionId};
 use flowgate::servable::{InferencePool, Servable, ServingTable};
 use flowgate::server::listen;
-use flowgate::wire::invocations::Scoring;
+use flowgate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
 
 use super::{Client, Gate, GatedModel};
 
@@ -44,7 +45,11 @@ impl TestServer {
         let gate = Arc::new(Gate::default());
         let model = Arc::new(GatedModel::new(Arc::clone(&gate)));
         let id = ModelId { name: ModelName::new("echo").unwrap(), version: VersionId(1) };
-        let scoring = Scoring::new(None, flowgate::backend::LoadedModel::io(&*model).clone());
+        let options = ScoringOptions {
+            record_shape: RecordShape::Flattened,
+            decoded_bytes_max: config.server.body_bytes_max,
+        };
+        let scoring = Scoring::new(Signature::default(), model.io().clone(), options);
         let servable = Arc::new(Servable::new(id, scoring, model));
         let table = Arc::new(ServingTable::new(vec![servable]).unwrap());
         let pool = Arc::new(InferencePool::start(config.pool).unwrap());

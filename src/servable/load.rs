@@ -1,0 +1,148 @@
+//! From a model directory to a warm servable. Blocks: for start-up and loader threads.
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, LoadError, LoadSpec, Provider, SessionOptions};
+use crate::mlflow::SessionSettings;
+use crate::model::{GraphIo, ModelId, Schema, Signature, TensorDType, ValueType};
+use crate::store::{ModelDir, ModelDirError, ResolvedModel};
+use crate::wire::invocations::{Scoring, ScoringOptions};
+
+use super::{ScoreError, Servable};
+
+/// Inputs that a description names before it only counts the rest.
+const INPUTS_NAMED_MAX: usize = 4;
+
+/// How a model is to be loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Execution providers instead of the ones that the model asks for.
+    pub providers: Option<Vec<String>>,
+    pub scoring: ScoringOptions,
+}
+
+/// A loaded version, with what there is to say about it.
+pub struct Loaded {
+    pub servable: Servable,
+    /// Engine and provider: `onnxruntime 1.31.1 (CPUExecutionProvider)`.
+    pub engine: String,
+    /// Names and types of the inputs, shortened when there are many.
+    pub inputs: String,
+    pub warm_up: WarmUp,
+}
+
+/// How the model took its own example.
+#[derive(Debug)]
+pub enum WarmUp {
+    /// The example went all the way through.
+    Done,
+    /// The model was saved without a request to try.
+    NoExample,
+    Failed(ScoreError),
+}
+
+/// Why a model could not be loaded. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFailure {
+    #[error(transparent)]
+    Dir(#[from] ModelDirError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Verifies a model directory, loads its graph and warms it up.
+///
+/// # Errors
+/// When the directory is not whole, or the runtime cannot run the graph. A failed warm-up is not
+/// an error.
+pub fn load(
+    model: ResolvedModel,
+    backend: &dyn Backend,
+    options: &LoadOptions,
+) -> Result<Loaded, LoadFailure> {
+    let ModelDir { mlmodel, onnx, graph, serving_input, .. } = ModelDir::open(&model.dir)?;
+    let providers = match &options.providers {
+        Some(names) => {
+            names.iter().map(|name| Provider { name: name.clone(), options: Vec::new() }).collect()
+        }
+        None => onnx
+            .providers
+            .into_iter()
+            .map(|entry| Provider { name: entry.name, options: entry.options })
+            .collect(),
+    };
+    let spec = LoadSpec { path: graph, providers, session: session_options(onnx.session) };
+    let loaded = backend.load(&spec)?;
+
+    let signature = mlmodel.signature.unwrap_or_default();
+    let inputs = describe_inputs(&signature, loaded.io());
+    let engine = format!("{} ({})", backend.describe(), loaded.provider());
+    let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
+    let id = ModelId { name: model.name, version: model.version };
+    let servable = Servable::new(id, scoring, Arc::clone(&loaded));
+    let warm_up = match serving_input {
+        None => WarmUp::NoExample,
+        Some(example) => match servable.warm_up(&example) {
+            Ok(()) => WarmUp::Done,
+            Err(error) => WarmUp::Failed(error),
+        },
+    };
+    Ok(Loaded { servable, engine, inputs, warm_up })
+}
+
+fn session_options(settings: SessionSettings) -> SessionOptions {
+    SessionOptions {
+        intra_op_threads: settings.intra_op_threads,
+        inter_op_threads: settings.inter_op_threads,
+        parallel_execution: settings.parallel_execution,
+        graph_optimization_level: settings.graph_optimization_level,
+        config_entries: settings.config_entries,
+    }
+}
+
+/// What requests carry: the declared inputs, or the graph's where none are declared.
+fn describe_inputs(signature: &Signature, io: &GraphIo) -> String {
+    let inputs: Vec<String> = match &signature.inputs {
+        Some(Schema::Tensors(specs)) => specs
+            .iter()
+            .map(|spec| {
+                let dtype = match &spec.dtype {
+                    TensorDType::Known(dtype) => dtype.name(),
+                    TensorDType::Other(name) => name,
+                };
+                let tensor = format!("{dtype}{}", spec.dims);
+                spec.name.as_ref().map_or(tensor.clone(), |name| format!("{name}: {tensor}"))
+            })
+            .collect(),
+        Some(Schema::Columns(columns)) => columns
+            .specs
+            .iter()
+            .map(|spec| match columns.named {
+                true => format!("{}: {}", spec.name, type_name(&spec.ty)),
+                false => type_name(&spec.ty).to_owned(),
+            })
+            .collect(),
+        None => io
+            .inputs
+            .iter()
+            .map(|input| format!("{}: {}{}", input.name, input.dtype, input.dims))
+            .collect(),
+    };
+    let named = inputs.iter().take(INPUTS_NAMED_MAX).map(String::as_str);
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if inputs.len() > INPUTS_NAMED_MAX {
+        text.push_str(&format!(" and {} more", inputs.len() - INPUTS_NAMED_MAX));
+    }
+    text
+}
+
+fn type_name(ty: &ValueType) -> &'static str {
+    match ty {
+        ValueType::Scalar(ty) => ty.name(),
+        ValueType::Array(_) => "array",
+        ValueType::Object(_) => "object",
+        ValueType::Map(_) => "map",
+        ValueType::Any => "any",
+        ValueType::SparkMlVector => "sparkml_vector",
+    }
+}

@@ -4,6 +4,24 @@
 //! many threads at once. Per-thread state, if a runtime needs any, stays inside it. Values that
 //! leave `run` are owned by us, so an unloaded model leaves nothing behind.
 
+#[cfg(all(feature = "ort", target_os = "linux"))]
+mod elf;
+#[cfg(any(feature = "ort", feature = "tract"))]
+mod feeds;
+mod library;
+#[cfg(feature = "ort")]
+mod ort;
+mod select;
+#[cfg(feature = "tract")]
+mod tract;
+
+pub use library::{LibrarySearch, PINNED_VERSION};
+#[cfg(feature = "ort")]
+pub use ort::OrtBackend;
+pub use select::{Choice, ChoiceError, OrtOptions, select};
+#[cfg(feature = "tract")]
+pub use tract::TractBackend;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

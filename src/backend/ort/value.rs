@@ -1,0 +1,145 @@
+//! Tensors of ours into ONNX Runtime's values and back.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use ndarray::{ArrayD, IxDyn};
+use ort::value::{
+    DynValue, DynValueTypeMarker, IntoTensorElementType, PrimitiveTensorElementType,
+    Tensor as OrtTensor, TensorElementType, ValueType,
+};
+
+use crate::model::{ClassKey, ClassMap, Output, OutputKind};
+use crate::tensor::{DType, Element, Tensor};
+
+/// The element type of ours, if there is one.
+pub(super) fn dtype(ty: TensorElementType) -> Option<DType> {
+    Some(match ty {
+        TensorElementType::Bool => DType::Bool,
+        TensorElementType::Int8 => DType::I8,
+        TensorElementType::Int16 => DType::I16,
+        TensorElementType::Int32 => DType::I32,
+        TensorElementType::Int64 => DType::I64,
+        TensorElementType::Uint8 => DType::U8,
+        TensorElementType::Uint16 => DType::U16,
+        TensorElementType::Uint32 => DType::U32,
+        TensorElementType::Uint64 => DType::U64,
+        TensorElementType::Float16 => DType::F16,
+        TensorElementType::Float32 => DType::F32,
+        TensorElementType::Float64 => DType::F64,
+        TensorElementType::String => DType::Str,
+        _ => return None,
+    })
+}
+
+/// Whether a type is a sequence of maps that [`into_output`] can read.
+pub(super) fn is_maps(ty: &ValueType) -> bool {
+    let ValueType::Sequence(item) = ty else { return false };
+    let ValueType::Map { key, value } = **item else { return false };
+    matches!(key, TensorElementType::Int64 | TensorElementType::String)
+        && matches!(value, TensorElementType::Float32 | TensorElementType::Float64)
+}
+
+/// Hands a tensor over: numbers without a copy, strings copied.
+pub(super) fn from_tensor(tensor: Tensor) -> ort::Result<DynValue> {
+    match tensor {
+        Tensor::Bool(array) => numbers(array),
+        Tensor::I8(array) => numbers(array),
+        Tensor::I16(array) => numbers(array),
+        Tensor::I32(array) => numbers(array),
+        Tensor::I64(array) => numbers(array),
+        Tensor::U8(array) => numbers(array),
+        Tensor::U16(array) => numbers(array),
+        Tensor::U32(array) => numbers(array),
+        Tensor::U64(array) => numbers(array),
+        Tensor::F16(array) => numbers(array),
+        Tensor::F32(array) => numbers(array),
+        Tensor::F64(array) => numbers(array),
+        Tensor::Str(array) => OrtTensor::from_string_array(&array).map(OrtTensor::into_dyn),
+    }
+}
+
+fn numbers<T>(array: ArrayD<T>) -> ort::Result<DynValue>
+where
+    T: PrimitiveTensorElementType + Debug + Clone + 'static,
+{
+    OrtTensor::from_array(array).map(OrtTensor::into_dyn)
+}
+
+/// Copies a value out of ONNX Runtime's memory. The error is a reason without the output's name.
+pub(super) fn into_output(value: &DynValue, kind: &OutputKind) -> Result<Output, String> {
+    match kind {
+        OutputKind::Tensor { .. } => to_tensor(value).map(Output::Tensor),
+        OutputKind::Maps => to_maps(value).map(Output::Maps),
+    }
+}
+
+fn to_tensor(value: &DynValue) -> Result<Tensor, String> {
+    // The value's own type: a graph may declare another one than its last node computes.
+    match value.dtype().tensor_type() {
+        Some(TensorElementType::Bool) => copied::<bool>(value),
+        Some(TensorElementType::Int8) => copied::<i8>(value),
+        Some(TensorElementType::Int16) => copied::<i16>(value),
+        Some(TensorElementType::Int32) => copied::<i32>(value),
+        Some(TensorElementType::Int64) => copied::<i64>(value),
+        Some(TensorElementType::Uint8) => copied::<u8>(value),
+        Some(TensorElementType::Uint16) => copied::<u16>(value),
+        Some(TensorElementType::Uint32) => copied::<u32>(value),
+        Some(TensorElementType::Uint64) => copied::<u64>(value),
+        Some(TensorElementType::Float16) => copied::<half::f16>(value),
+        Some(TensorElementType::Float32) => copied::<f32>(value),
+        Some(TensorElementType::Float64) => copied::<f64>(value),
+        Some(TensorElementType::String) => {
+            let (shape, strings) = value.try_extract_strings().map_err(text)?;
+            shaped(shape, strings)
+        }
+        _ => Err(format!("a {} came out", value.dtype())),
+    }
+}
+
+fn copied<T: PrimitiveTensorElementType + Element>(value: &DynValue) -> Result<Tensor, String> {
+    let (shape, numbers) = value.try_extract_tensor::<T>().map_err(text)?;
+    shaped(shape, numbers.to_vec())
+}
+
+fn shaped<T: Element>(shape: &[i64], values: Vec<T>) -> Result<Tensor, String> {
+    let sizes: Option<Vec<_>> = shape.iter().map(|&size| usize::try_from(size).ok()).collect();
+    sizes
+        .and_then(|sizes| ArrayD::from_shape_vec(IxDyn(&sizes), values).ok())
+        .map(T::wrap)
+        .ok_or_else(|| format!("shape {shape:?} does not fit its values"))
+}
+
+fn to_maps(value: &DynValue) -> Result<Vec<ClassMap>, String> {
+    let rows = value.try_extract_sequence::<DynValueTypeMarker>().map_err(text)?;
+    rows.iter()
+        .map(|row| match row.dtype() {
+            ValueType::Map { key: TensorElementType::Int64, value } => match value {
+                TensorElementType::Float64 => class_map(row, ClassKey::Int, |v: f64| v),
+                _ => class_map(row, ClassKey::Int, |v: f32| f64::from(v)),
+            },
+            ValueType::Map { value: TensorElementType::Float64, .. } => {
+                class_map(row, ClassKey::Str, |v: f64| v)
+            }
+            _ => class_map(row, ClassKey::Str, |v: f32| f64::from(v)),
+        })
+        .collect()
+}
+
+fn class_map<K, V>(
+    row: &DynValue,
+    key: fn(K) -> ClassKey,
+    number: fn(V) -> f64,
+) -> Result<ClassMap, String>
+where
+    K: IntoTensorElementType + Clone + Hash + Eq,
+    V: PrimitiveTensorElementType + Clone,
+{
+    let entries = row.try_extract_key_values::<K, V>().map_err(text)?;
+    Ok(entries.into_iter().map(|(k, v)| (key(k), number(v))).collect())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn text(error: ort::Error) -> String {
+    error.message().to_owned()
+}

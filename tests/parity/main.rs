@@ -135,7 +135,7 @@ fn p3_7_a_bare_array_for_several_inputs_is_a_bad_request() {
 #[test]
 fn p3_8_bodies_are_decoded_and_answers_encoded() {
     let served = Served::new("conformance/models/mlp_small");
-    let rows = vec![format!("[{}]", vec!["0.5"; 16].join(", ")); 200].join(", ");
+    let rows = vec![format!("[{}]", vec!["0.5"; 16].join(", ")); 1_000].join(", ");
     let body = format!(r#"{{"inputs": [{rows}]}}"#);
     let plain = predictions(&served.post(&body));
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

@@ -14,12 +14,12 @@ struct Concern {
 const CONCERNS: [Concern; 6] = [
     Concern {
         words: &["ort::"],
-        homes: &["src/backend/ort"],
+        homes: &["src/backend/ort", "src/backend/mod.rs"],
         reason: "one runtime's API stays behind the Backend trait, so that another can replace it",
     },
     Concern {
         words: &["tract_onnx::"],
-        homes: &["src/backend/tract"],
+        homes: &["src/backend/tract", "src/backend/mod.rs"],
         reason: "one runtime's API stays behind the Backend trait, so that another can replace it",
     },
     Concern {

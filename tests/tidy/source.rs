@@ -22,9 +22,15 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
     }
 
+    /// Whether the file is unit tests that have outgrown the file they test.
+    pub(crate) fn is_unit_tests(&self) -> bool {
+        self.path.starts_with("src/")
+            && (self.path.ends_with("/tests.rs") || self.path.contains("/tests/"))
+    }
+
     /// The lines of code before the file's unit tests; none where the file is all tests.
     pub(crate) fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        let product = self.path.starts_with("src/") && !self.path.ends_with("tests.rs");
+        let product = self.path.starts_with("src/") && !self.is_unit_tests();
         self.code
             .lines()
             .enumerate()

@@ -3,11 +3,12 @@
 use super::WireError;
 use super::coerce::cast_frame;
 use super::content_type::{self, BodyFormat};
-use super::csv::read_csv;
+use super::csv::{CsvOptions, CsvTypes, Datetimes, read_csv};
 use super::dataframe::{from_records, from_split};
 use super::encode::Encoder;
 use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
+use super::frame::Frame;
 use super::json;
 use super::numpy::NdArray;
 use super::params::enforce_params;
@@ -15,7 +16,7 @@ use super::parquet::read_parquet;
 use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
 use super::value::Value;
-use crate::model::{GraphIo, Output, Schema, Signature, ValueType};
+use crate::model::{ColumnType, GraphIo, Output, Schema, Signature, TensorSpec, ValueType};
 use crate::tensor::Tensor;
 
 /// How one model version speaks the protocol: its signature and its graph, prepared once.
@@ -173,21 +174,27 @@ impl Scoring {
     fn read_csv(&self, body: &[u8]) -> Result<Data, WireError> {
         let text = std::str::from_utf8(body)
             .map_err(|_| WireError::bad_request("the CSV body is not valid UTF-8 text"))?;
-        match &self.signature.inputs {
-            None => read_csv(text, &[]).map(Data::Frame),
-            Some(Schema::Columns(columns)) => {
-                let scalars = columns.specs.iter().map(|spec| match spec.ty {
-                    ValueType::Scalar(ty) => Ok((spec.name.clone(), ty)),
-                    _ => Err(WireError::bad_request(format!(
-                        "column '{}' holds nested values, which CSV cannot; send JSON",
-                        spec.name
-                    ))),
-                });
-                let scalars = scalars.collect::<Result<Vec<_>, _>>()?;
-                read_csv(text, &scalars).map(Data::Frame)
+        let read = |types| read_csv(text, &CsvOptions { types, datetimes: Datetimes::Parse });
+        let columns = match &self.signature.inputs {
+            None => return read(CsvTypes::Inferred).map(Data::Frame),
+            Some(Schema::Tensors(specs)) => {
+                return csv_tensors(read(CsvTypes::Inferred)?, specs);
             }
-            Some(Schema::Tensors(_)) => read_csv(text, &[]).map(Data::Frame),
+            Some(Schema::Columns(columns)) => columns,
+        };
+        let scalars = columns.specs.iter().map(|spec| match spec.ty {
+            ValueType::Scalar(ty) => Ok((spec.name.clone(), ty)),
+            _ => Err(WireError::bad_request(format!(
+                "column '{}' holds nested values, which CSV cannot; send JSON",
+                spec.name
+            ))),
+        });
+        let named = scalars.collect::<Result<Vec<_>, _>>()?;
+        if columns.named {
+            return read(CsvTypes::Named(&named)).map(Data::Frame);
         }
+        let types: Vec<ColumnType> = named.into_iter().map(|(_, ty)| ty).collect();
+        read(CsvTypes::Positional(&types)).map(Data::Frame)
     }
 
     /// Checks the data against the signature, if there is one.
@@ -218,6 +225,22 @@ fn without_schema(data: Data) -> Result<ModelInput, WireError> {
         }
         Data::Item(_) | Data::Rows(_) => {
             Err(WireError::bad_request("expected an array or an object of named arrays"))
+        }
+    }
+}
+
+/// A CSV for a tensor signature, which MLflow always refuses (parity policy, P3.11): named
+/// columns for named tensors, or all columns side by side for the only one.
+fn csv_tensors(frame: Frame, specs: &[TensorSpec]) -> Result<Data, WireError> {
+    let [spec] = specs else {
+        return cast_frame(frame, &Schema::Tensors(specs.to_vec())).map(Data::Frame);
+    };
+    let unnamed = TensorSpec { name: None, ..spec.clone() };
+    let frame = cast_frame(frame, &Schema::Tensors(vec![unnamed.clone()]))?;
+    match enforce_tensors(Data::Frame(frame), &[unnamed])? {
+        ModelInput::Array(array) => Ok(Data::Item(Item::Array(array))),
+        ModelInput::Frame(_) | ModelInput::Named(_) => {
+            Err(WireError::bad_request("the CSV does not fill the model's input"))
         }
     }
 }

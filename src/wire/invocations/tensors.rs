@@ -39,7 +39,10 @@ impl Item {
         match self {
             // An array of rank 0 is neither a list nor a scalar to the schema's checks.
             Self::Array(array) if array.shape().is_empty() => Value::Other("a bare value"),
-            Self::Array(array) | Self::Scalar(array) => array.to_list(),
+            Self::Array(array) | Self::Scalar(array) => match array.to_list() {
+                Value::List(items) => Value::Array(items),
+                scalar => scalar,
+            },
             Self::Value(value) => value,
         }
     }
@@ -109,7 +112,8 @@ fn from_records(items: Vec<Value>, schema: Option<&Schema>) -> Result<Data, Wire
         });
         rows.push(cells.collect::<Result<Vec<_>, WireError>>()?);
     }
-    let (names, columns) = transpose(rows, || None);
+    let (names, columns) = transpose(rows, || None)
+        .map_err(|why| WireError::bad_request(format!("instances: {why}")))?;
     let stacked = names.into_iter().zip(columns).map(|(name, cells)| {
         let array = stack_items(cells.into_iter().flatten().collect())
             .map_err(|why| WireError::bad_request(format!("input '{name}': {why}")))?;

@@ -8,4 +8,4 @@ mod format;
 mod tests;
 
 pub use column::{DatetimeError, to_datetime};
-pub use datetime64::is_datetime64;
+pub use datetime64::{is_datetime64, is_datetime64_array_element};

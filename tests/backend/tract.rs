@@ -31,6 +31,7 @@ fn what_it_cannot_run_is_refused_at_load_by_name() {
         ("zipmap_int", "`ZipMap`"),
         ("forest", "no operator `TreeEnsembleRegressor`"),
         ("sequence_output", "`SequenceConstruct`"),
+        ("tree_two_classes", "labels of models with two classes wrong"),
     ] {
         let error = refusal(&TractBackend, &fixture(&format!("{model}.onnx")));
         assert!(matches!(error, LoadError::Unsupported { .. }), "{model}: {error}");

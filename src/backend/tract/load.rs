@@ -46,6 +46,7 @@ impl Backend for TractBackend {
         let graph = proto.graph.as_ref().ok_or_else(|| invalid(damaged))?;
 
         scan::operators(graph, &engine)?;
+        scan::wrong_results(graph)?;
         let io = scan::graph_io(graph)?;
         if io.inputs.is_empty() {
             return Err(invalid("its graph has no input"));

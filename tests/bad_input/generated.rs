@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestE
 use crate::{MODELS, Target, bodies};
 
 /// Cases a property, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 1_500;
+const CASES: u32 = 4_000;
 /// How often the server's own health is looked at.
 const CASES_A_CHECKUP: u32 = 50;
 

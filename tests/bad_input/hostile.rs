@@ -16,6 +16,9 @@ const PARQUET: (&str, &str) = ("Content-Type", "application/vnd.apache.parquet")
 const BLOCK_BYTES: usize = 1 << 20;
 const BLOCKS: usize = 2_048;
 
+/// Rows, and columns, of the tables that small bodies blow up to.
+const SQUARE: usize = 20_000;
+
 /// A name for reports, the request's headers, its body.
 type Hostile<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
 
@@ -47,11 +50,11 @@ fn deep_and_wide_bodies_are_refused() {
         inputs(&(open.repeat(depth) + "1" + &close.repeat(depth)))
     };
     // A short row is filled up to the widest one, a record to the union of all keys: both would
-    // make these small bodies ten thousand million cells.
-    let wide = format!("[{}]", vec!["1"; 100_000].join(","));
-    let short = vec!["[]"; 100_000].join(",");
+    // make these small bodies four hundred million cells.
+    let wide = format!("[{}]", vec!["1"; SQUARE].join(","));
+    let short = vec!["[]"; SQUARE].join(",");
     let padded = format!(r#"{{"dataframe_split": {{"data": [{wide},{short}]}}}}"#);
-    let records: Vec<_> = (0..100_000).map(|n| format!(r#"{{"k{n}": 1}}"#)).collect();
+    let records: Vec<_> = (0..SQUARE).map(|n| format!(r#"{{"k{n}": 1}}"#)).collect();
     let ragged = format!(r#"{{"dataframe_records": [{}]}}"#, records.join(","));
     refused(
         "wine_tensor",

@@ -22,6 +22,10 @@ use support::process::{self, Server};
 /// body is a few megabytes, and what it decodes to is bounded by the server's own limits.
 const MEMORY_GROWTH_MAX: u64 = 768 << 20;
 
+/// Where a server that fails the bound is stopped for the machine's sake. Address space is more
+/// than memory: allocators and thread stacks reserve without using.
+const ADDRESS_SPACE_MAX: u64 = 8 << 30;
+
 /// The models that are sent bad input: every kind of signature and of graph input.
 const MODELS: [&str; 8] = [
     "all_scalar_columns",
@@ -45,7 +49,8 @@ impl Target {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conformance/models");
         let mut models = process::models_in(&dir);
         models.retain(|(name, _)| MODELS.contains(&name.as_str()));
-        let server = Server::start(&models, &[]).unwrap_or_else(|words| panic!("{words}"));
+        let server = Server::start_within(&models, ADDRESS_SPACE_MAX)
+            .unwrap_or_else(|words| panic!("the server does not start: {words}"));
         let memory_at_start = server.memory_peak_bytes();
         Self { server, memory_at_start }
     }

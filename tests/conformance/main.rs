@@ -69,18 +69,18 @@ impl Suite {
 /// Starts the server with every model; where that fails, with those that it takes alone, so that
 /// one model that cannot be served does not hide the rest. The second value says which failed.
 fn start(models: &[(String, PathBuf)]) -> (Option<Server>, BTreeMap<String, String>) {
-    match Server::start(models, &[]) {
+    match Server::start(models) {
         Ok(server) => (Some(server), BTreeMap::new()),
         Err(first) => {
             let mut refused = BTreeMap::new();
             let mut taken = Vec::new();
             for model in models {
-                match Server::start(std::slice::from_ref(model), &[]) {
+                match Server::start(std::slice::from_ref(model)) {
                     Ok(_) => taken.push(model.clone()),
                     Err(words) => drop(refused.insert(model.0.clone(), words)),
                 }
             }
-            let server = if taken.is_empty() { Err(first) } else { Server::start(&taken, &[]) };
+            let server = if taken.is_empty() { Err(first) } else { Server::start(&taken) };
             (server.ok(), refused)
         }
     }

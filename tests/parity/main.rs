@@ -24,7 +24,7 @@ impl Served {
     /// A model of `tests/fixtures/`.
     fn new(model: &str) -> Self {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(model);
-        Server::start(&[("model".to_owned(), dir)], &[])
+        Server::start(&[("model".to_owned(), dir)])
             .map_or_else(|words| panic!("{model} is not served: {words}"), Self)
     }
 

@@ -1,6 +1,7 @@
 //! The real server as a child process, on a free port of the loopback: the binary that this build
 //! made, or the one that `FLOWGATE_BIN` names.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,12 +28,28 @@ impl Server {
     ///
     /// # Errors
     /// The server's own words when it ends without listening.
-    pub(crate) fn start(models: &[(String, PathBuf)], flags: &[&str]) -> Result<Self, String> {
-        let binary = std::env::var_os("FLOWGATE_BIN");
-        let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_flowgate").into());
-        let mut child = Command::new(binary)
+    pub(crate) fn start(models: &[(String, PathBuf)]) -> Result<Self, String> {
+        Self::launch(Command::new(binary()), models)
+    }
+
+    /// The same, with an address space of so many bytes at most: a server that takes all memory
+    /// it can get is to end itself, not the machine.
+    ///
+    /// # Errors
+    /// The server's own words when it ends without listening.
+    pub(crate) fn start_within(
+        models: &[(String, PathBuf)],
+        address_space_bytes: u64,
+    ) -> Result<Self, String> {
+        let mut shell = Command::new("sh");
+        let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", address_space_bytes / 1024);
+        shell.args(["-c", &limit]).arg(binary());
+        Self::launch(shell, models)
+    }
+
+    fn launch(mut command: Command, models: &[(String, PathBuf)]) -> Result<Self, String> {
+        let mut child = command
             .args(["serve", "--host", "127.0.0.1", "--port", "0"])
-            .args(flags)
             .args(models.iter().map(|(name, dir)| format!("{name}={}", dir.display())))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())
@@ -96,6 +113,10 @@ impl Drop for Server {
             let _ = reader.join();
         }
     }
+}
+
+fn binary() -> OsString {
+    std::env::var_os("FLOWGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_flowgate").into())
 }
 
 /// The models of a directory, one directory each, by name.

@@ -31,7 +31,7 @@ fn defaults_are_all_valid() {
     let config = Config::check(&merge([], [], "")).unwrap();
     assert_eq!(config.server.host, "127.0.0.1");
     assert_eq!(config.server.port, 8080);
-    assert_eq!(config.server.request_timeout, Duration::from_secs(60));
+    assert_eq!(config.server.request_timeout, Duration::from_mins(1));
     assert_eq!(config.server.body_bytes_max, 64 << 20);
     assert_eq!(config.pool.queue_requests_max, 1024);
     assert!(config.pool.threads >= 1 && config.server.workers >= 1);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::Choice;
+use crate::model::ModelName;
 use crate::wire::invocations::RecordShape;
 
 fn merge<const N: usize, const M: usize>(
@@ -129,7 +130,7 @@ fn models_come_from_the_command_line_else_from_the_file() {
     let models: Vec<_> = config
         .models
         .iter()
-        .map(|model| (model.name.as_ref().map(|name| name.as_str()), model.path.to_str().unwrap()))
+        .map(|model| (model.name.as_ref().map(ModelName::as_str), model.path.to_str().unwrap()))
         .collect();
     assert_eq!(models, [(Some("wine"), "models/wine"), (None, "models/a=b"), (None, "x")]);
 

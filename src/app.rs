@@ -18,9 +18,10 @@ use crate::config::{
     Command, Config, Environment, Invocation, Level, LogFormat, LogOptions, ModelConfig, Sources,
     parse_command, read_file, to_yaml,
 };
+use crate::model::ModelId;
 use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
 use crate::server::{Listening, ServerOptions, listen};
-use crate::store::resolve_all;
+use crate::store::{ModelDir, ResolvedModel, resolve_all};
 use crate::wire::invocations::ScoringOptions;
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -209,8 +210,7 @@ fn load_all(config: &Config) -> Result<Vec<Loaded>, Failure> {
     let mut engines = Engines { config, started: Vec::new() };
     let mut all = Vec::new();
     for model in &config.models {
-        let engine = engines.get(model.backend)?;
-        all.extend(load_one(config, model, &*engine)?);
+        all.extend(load_one(config, model, &mut engines)?);
     }
     Ok(all)
 }
@@ -219,7 +219,7 @@ fn load_all(config: &Config) -> Result<Vec<Loaded>, Failure> {
 fn load_one(
     config: &Config,
     model: &ModelConfig,
-    engine: &dyn Backend,
+    engines: &mut Engines<'_>,
 ) -> Result<Vec<Loaded>, Failure> {
     let refused = |cause: &dyn Display| {
         Failure::Failed(format!("cannot serve {}: {cause}", model.path.display()))
@@ -245,7 +245,13 @@ fn load_one(
     };
     resolved
         .into_iter()
-        .map(|found| load(found, engine, &options).map_err(|cause| refused(&cause)))
+        .map(|ResolvedModel { name, version, dir }| {
+            // The directory first: its faults need no engine to be found.
+            let dir = ModelDir::open(&dir).map_err(|cause| refused(&cause))?;
+            let engine = engines.get(model.backend)?;
+            let id = ModelId { name, version };
+            load(id, dir, &*engine, &options).map_err(|cause| refused(&cause))
+        })
         .collect()
 }
 

@@ -130,9 +130,7 @@ impl Check<'_> {
         ServerOptions {
             host: self.get(&setting::HOST, |text| (!text.is_empty()).then(|| text.to_owned())),
             port: self.get(&setting::PORT, |text| text.parse().ok()),
-            workers: self
-                .get(&setting::WORKERS, auto_or_threads)
-                .unwrap_or_else(|| (cores() / 2).max(1)),
+            workers: self.get(&setting::WORKERS, |text| threads(text, cores().div_ceil(2))),
             request_timeout: self.get(&setting::TIMEOUT, |text| parse::duration(text, INSTANT)),
             body_bytes_max,
             bodies_bytes_max: self.bodies_bytes_max(body_bytes_max),
@@ -162,7 +160,7 @@ impl Check<'_> {
 
     fn pool(&mut self) -> PoolOptions {
         PoolOptions {
-            threads: self.get(&setting::THREADS, auto_or_threads).unwrap_or_else(cores),
+            threads: self.get(&setting::THREADS, |text| threads(text, cores())),
             queue_requests_max: self
                 .get(&setting::QUEUE_REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
         }
@@ -295,12 +293,9 @@ impl Check<'_> {
     }
 }
 
-/// `auto` is `Some(None)`.
-fn auto_or_threads(text: &str) -> Option<Option<usize>> {
-    match text {
-        "auto" => Some(None),
-        _ => parse::number(text, 1, THREADS_MAX).map(Some),
-    }
+/// A number of threads: the given one, or `auto`.
+fn threads(text: &str, auto: usize) -> Option<usize> {
+    if text == "auto" { Some(auto) } else { parse::number(text, 1, THREADS_MAX) }
 }
 
 /// Cores that the process may use: the cgroup's CPU quota (v1 or v2) and the affinity mask count.

@@ -138,15 +138,11 @@ impl Contents {
         expected: &str,
         accept: impl FnOnce(&mut Self, String),
     ) {
-        match value {
-            Value::Null => {}
-            _ => match text_of(value) {
-                Some(text) => accept(self, text),
-                None => {
-                    let got = describe(value);
-                    self.fault(place, format!("expected {expected}, got {got}"));
-                }
-            },
+        if let Some(text) = text_of(value) {
+            accept(self, text);
+        } else if !value.is_null() {
+            let got = describe(value);
+            self.fault(place, format!("expected {expected}, got {got}"));
         }
     }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+/// A year: longer than anything waits, short enough to be added to any instant.
+const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
+
 /// A number within bounds.
 pub(super) fn number(text: &str, min: usize, max: usize) -> Option<usize> {
     text.parse().ok().filter(|number| (min..=max).contains(number))
@@ -24,9 +27,7 @@ pub(super) fn duration(text: &str, min: Duration) -> Option<Duration> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
         Err(_) => humantime::parse_duration(text).ok()?,
     };
-    // A century: beyond it, instants overflow.
-    let max = Duration::from_secs(100 * 365 * 24 * 3600);
-    (min..=max).contains(&duration).then_some(duration)
+    (min..=DURATION_MAX).contains(&duration).then_some(duration)
 }
 
 /// A number of bytes within bounds: a number, or one with a unit.
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn times_are_seconds_or_have_units() {
         let min = Duration::from_millis(1);
-        assert_eq!(duration("60", min), Some(Duration::from_secs(60)));
+        assert_eq!(duration("60", min), Some(Duration::from_mins(1)));
         assert_eq!(duration("0.5", min), Some(Duration::from_millis(500)));
         assert_eq!(duration("1m30s", min), Some(Duration::from_secs(90)));
         for bad in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {

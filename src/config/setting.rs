@@ -28,8 +28,8 @@ pub struct KnownVariable {
     pub inverted: bool,
 }
 
-const fn known(name: &'static str) -> Option<KnownVariable> {
-    Some(KnownVariable { name, inverted: false })
+const fn known(name: &'static str) -> KnownVariable {
+    KnownVariable { name, inverted: false }
 }
 
 pub const HOST: Setting = Setting {
@@ -70,7 +70,7 @@ pub const TIMEOUT: Setting = Setting {
     flag: "timeout",
     short: Some('t'),
     env: "FLOWGATE_TIMEOUT",
-    env_known: known("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
+    env_known: Some(known("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT")),
     default: Some("60s"),
     expected: "a time above zero, in seconds or with a unit (`60`, `1m30s`, `500ms`)",
     meaning: "A request that takes longer, from its head to its answer, is answered 504.",
@@ -216,7 +216,7 @@ pub const ORT_LIBRARY: Setting = Setting {
     flag: "onnxruntime-library",
     short: None,
     env: "FLOWGATE_ONNXRUNTIME_LIBRARY",
-    env_known: known("ORT_DYLIB_PATH"),
+    env_known: Some(known("ORT_DYLIB_PATH")),
     default: None,
     expected: "the path of libonnxruntime.so",
     meaning: "ONNX Runtime's library; if not set it is searched for.",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::Choice;
+use crate::model::ModelName;
 use crate::wire::invocations::RecordShape;
 
 fn merge<const N: usize, const M: usize>(
@@ -31,7 +32,7 @@ fn defaults_are_all_valid() {
     let config = Config::check(&merge([], [], "")).unwrap();
     assert_eq!(config.server.host, "127.0.0.1");
     assert_eq!(config.server.port, 8080);
-    assert_eq!(config.server.request_timeout, Duration::from_secs(60));
+    assert_eq!(config.server.request_timeout, Duration::from_mins(1));
     assert_eq!(config.server.body_bytes_max, 64 << 20);
     assert_eq!(config.pool.queue_requests_max, 1024);
     assert!(config.pool.threads >= 1 && config.server.workers >= 1);
@@ -129,7 +130,7 @@ fn models_come_from_the_command_line_else_from_the_file() {
     let models: Vec<_> = config
         .models
         .iter()
-        .map(|model| (model.name.as_ref().map(|name| name.as_str()), model.path.to_str().unwrap()))
+        .map(|model| (model.name.as_ref().map(ModelName::as_str), model.path.to_str().unwrap()))
         .collect();
     assert_eq!(models, [(Some("wine"), "models/wine"), (None, "models/a=b"), (None, "x")]);
 

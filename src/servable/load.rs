@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::backend::{Backend, LoadError, LoadSpec, Provider, SessionOptions};
 use crate::mlflow::SessionSettings;
 use crate::model::{GraphIo, ModelId, Schema, Signature, TensorDType, ValueType};
-use crate::store::{ModelDir, ModelDirError, ResolvedModel};
+use crate::store::ModelDir;
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
 use super::{ScoreError, Servable};
@@ -41,26 +41,17 @@ pub enum WarmUp {
     Failed(ScoreError),
 }
 
-/// Why a model could not be loaded. The text is for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadFailure {
-    #[error(transparent)]
-    Dir(#[from] ModelDirError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-/// Verifies a model directory, loads its graph and warms it up.
+/// Loads the graph of a verified directory and warms it up.
 ///
 /// # Errors
-/// When the directory is not whole, or the runtime cannot run the graph. A failed warm-up is not
-/// an error.
+/// When the runtime cannot run the graph. A failed warm-up is not an error.
 pub fn load(
-    model: ResolvedModel,
+    id: ModelId,
+    dir: ModelDir,
     backend: &dyn Backend,
     options: &LoadOptions,
-) -> Result<Loaded, LoadFailure> {
-    let ModelDir { mlmodel, onnx, graph, serving_input, .. } = ModelDir::open(&model.dir)?;
+) -> Result<Loaded, LoadError> {
+    let ModelDir { mlmodel, onnx, graph, serving_input, .. } = dir;
     let providers = match &options.providers {
         Some(names) => {
             names.iter().map(|name| Provider { name: name.clone(), options: Vec::new() }).collect()
@@ -78,7 +69,6 @@ pub fn load(
     let inputs = describe_inputs(&signature, loaded.io());
     let engine = format!("{} ({})", backend.describe(), loaded.provider());
     let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
-    let id = ModelId { name: model.name, version: model.version };
     let servable = Servable::new(id, scoring, Arc::clone(&loaded));
     let warm_up = match serving_input {
         None => WarmUp::NoExample,
@@ -117,9 +107,9 @@ fn describe_inputs(signature: &Signature, io: &GraphIo) -> String {
         Some(Schema::Columns(columns)) => columns
             .specs
             .iter()
-            .map(|spec| match columns.named {
-                true => format!("{}: {}", spec.name, type_name(&spec.ty)),
-                false => type_name(&spec.ty).to_owned(),
+            .map(|spec| {
+                let ty = type_name(&spec.ty);
+                if columns.named { format!("{}: {ty}", spec.name) } else { ty.to_owned() }
             })
             .collect(),
         None => io
@@ -128,12 +118,12 @@ fn describe_inputs(signature: &Signature, io: &GraphIo) -> String {
             .map(|input| format!("{}: {}{}", input.name, input.dtype, input.dims))
             .collect(),
     };
-    let named = inputs.iter().take(INPUTS_NAMED_MAX).map(String::as_str);
-    let mut text = named.collect::<Vec<_>>().join(", ");
-    if inputs.len() > INPUTS_NAMED_MAX {
-        text.push_str(&format!(" and {} more", inputs.len() - INPUTS_NAMED_MAX));
+    match inputs.split_at_checked(INPUTS_NAMED_MAX) {
+        Some((named, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", named.join(", "), rest.len())
+        }
+        _ => inputs.join(", "),
     }
-    text
 }
 
 fn type_name(ty: &ValueType) -> &'static str {

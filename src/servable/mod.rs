@@ -14,7 +14,7 @@ mod servable;
 mod table;
 
 pub use answer::{Answer, Compress, Request, ScoreError};
-pub use load::{LoadFailure, LoadOptions, Loaded, WarmUp, load};
+pub use load::{LoadOptions, Loaded, WarmUp, load};
 pub use pool::{InferencePool, PoolOptions};
 pub use servable::Servable;
 pub use table::{ServingTable, TableError};

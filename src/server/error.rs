@@ -160,9 +160,10 @@ fn retry_later(class: &Class, message: &str) -> HttpResponse {
 
 fn envelope(class: &Class, message: &str) -> HttpResponse {
     let Class(status, error_code, sqlstate, error_class) = class;
-    let mut body = format!(r#"{{"error_code": "{error_code}", "message": "#);
-    push_json_string(&mut body, message);
-    body.push_str(&format!(r#", "sqlstate": "{sqlstate}", "error_class": "{error_class}"}}"#));
+    let message = json_string(message);
+    let body = format!(
+        r#"{{"error_code": "{error_code}", "message": {message}, "sqlstate": "{sqlstate}", "error_class": "{error_class}"}}"#
+    );
     start(*status, APPLICATION_JSON).body(body)
 }
 
@@ -180,8 +181,9 @@ pub(super) fn start(status: StatusCode, content_type: &'static str) -> HttpRespo
     response
 }
 
-/// Appends `text` as Python's `json.dumps` writes it: ASCII only.
-fn push_json_string(out: &mut String, text: &str) {
+/// `text` as Python's `json.dumps` writes it: ASCII only.
+fn json_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for character in text.chars() {
         match character {
@@ -202,6 +204,7 @@ fn push_json_string(out: &mut String, text: &str) {
         }
     }
     out.push('"');
+    out
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The server as its clients see it: over sockets, in this process or as the built binary.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failed expectation is the report")]
+
 mod bodies;
+mod cli;
 mod config_docs;
 mod deadline;
 mod http;

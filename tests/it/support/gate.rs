@@ -66,7 +66,7 @@ impl LoadedModel for GatedModel {
         &self.io
     }
 
-    fn provider(&self) -> &str {
+    fn provider(&self) -> &'static str {
         "gate"
     }
 

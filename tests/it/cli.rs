@@ -1,0 +1,192 @@
+//! The built binary: exit codes, what it prints, signals.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::support::Client;
+
+/// A real model of the repository.
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/wine-quality");
+
+fn flowgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowgate"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = flowgate(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn bad_flags_end_with_2() {
+    for arguments in [&["serve", "--colour"][..], &[], &["dance"]] {
+        let (code, _, stderr) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let (code, stdout, _) = run(&["--version"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "flowgate 0.1.0\n"));
+    let (code, stdout, _) = run(&["serve", "--help"]);
+    assert_eq!(code, Some(0));
+    for flag in ["-h, --host", "-p, --port", "-t, --timeout", "-w, --workers", "      --help"] {
+        assert!(stdout.contains(flag), "{flag}: {stdout}");
+    }
+}
+
+#[test]
+fn nothing_to_serve_ends_with_2_and_says_what_to_do() {
+    let (code, _, stderr) = run(&["serve"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("name a model directory"), "{stderr}");
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_printed_and_ends_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("flowgate.yaml");
+    std::fs::write(&file, "server: {prot: 80, host: ''}\nlog: {level: loud}\n").unwrap();
+    let (code, _, stderr) = run(&["serve", "--config", file.to_str().unwrap(), "--port", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("4 mistakes"), "{stderr}");
+    for place in ["server.prot:", "server.host:", "log.level:", "server.port (flag --port):"] {
+        assert!(stderr.contains(place), "{place}: {stderr}");
+    }
+}
+
+#[test]
+fn a_configuration_file_that_is_missing_ends_with_2() {
+    let (code, _, stderr) = run(&["config", "--config", "/no/such/file.yaml"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("/no/such/file.yaml"), "{stderr}");
+}
+
+#[test]
+fn the_effective_configuration_can_be_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("flowgate.yaml");
+    let (code, first, _) = run(&["config", "wine=models/wine", "-p", "0", "-t", "1m"]);
+    assert_eq!(code, Some(0));
+    std::fs::write(&file, &first).unwrap();
+    let (code, second, _) = run(&["config", "--config", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    let values = |yaml: &str| -> Vec<String> {
+        yaml.lines().map(|line| line.split("  #").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(&first), values(&second));
+}
+
+#[test]
+fn directories_that_cannot_be_served_end_with_1_and_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let sklearn = dir.path().join("sklearn-only");
+    std::fs::create_dir(&sklearn).unwrap();
+    std::fs::write(sklearn.join("MLmodel"), "flavors: {sklearn: {pickled_model: model.pkl}}\n")
+        .unwrap();
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let cases: [(&Path, &str); 3] = [
+        (&dir.path().join("missing"), "does not exist"),
+        (&empty, "holds no model"),
+        (&sklearn, "no onnx flavor"),
+    ];
+    for (path, reason) in cases {
+        for command in ["serve", "check"] {
+            let (code, stdout, stderr) = run(&[command, path.to_str().unwrap()]);
+            assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+            assert!(stderr.contains(reason), "{reason}: {stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_ends_with_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, _, stderr) = run(&["serve", MODEL, "--port", &port]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("cannot listen on 127.0.0.1"), "{stderr}");
+}
+
+#[test]
+fn check_gives_a_verdict() {
+    let (code, stdout, stderr) = run(&["check", MODEL]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.starts_with("wine-quality/") && stdout.contains(": ok"), "{stdout}");
+}
+
+/// The binary, serving; ended by force if a test fails before it ends by itself.
+struct Serving {
+    child: Child,
+    address: SocketAddr,
+    line: String,
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = flowgate(&["serve", "--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (_, rest) = line.split_once("http://").expect("the line names the address");
+        let address = rest.split('/').next().unwrap().parse().unwrap();
+        Self { child, address, line }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn one_readable_line_says_what_is_served_and_where() {
+    let serving = Serving::start(&[MODEL]);
+    let line = &serving.line;
+    for part in ["serving wine-quality version", "CPUExecutionProvider", "and 7 more", "double"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let url = format!("http://{}/invocations", serving.address);
+    assert!(line.trim_end().ends_with(&format!("at {url}/wine-quality and {url}")), "{line}");
+}
+
+#[test]
+fn several_models_are_served_and_default_is_the_one_named_so() {
+    let second = format!("default={MODEL}");
+    let serving = Serving::start(&[MODEL, &second]);
+    let mut client = Client::connect(serving.address);
+    for path in ["/invocations", "/invocations/wine-quality", "/invocations/default"] {
+        let reply = client.request("POST", path, &[], b"");
+        assert_eq!(reply.status, 415, "{path}");
+    }
+    assert_eq!(client.request("POST", "/invocations/other", &[], b"").status, 404);
+}
+
+#[test]
+fn sigterm_and_sigint_end_with_0() {
+    for name in ["-TERM", "-INT"] {
+        let mut serving = Serving::start(&[MODEL]);
+        let mut client = Client::connect(serving.address);
+        assert_eq!(client.request("GET", "/ping", &[], b"").status, 200);
+        serving.signal(name);
+        assert_eq!(serving.child.wait().unwrap().code(), Some(0), "{name}");
+    }
+}

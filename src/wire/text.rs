@@ -7,7 +7,7 @@ pub fn write_json_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
-        if c.is_ascii() && c >= ' ' && c != '"' && c != '\\' {
+        if matches!(c, ' '..='~') && c != '"' && c != '\\' {
             continue;
         }
         out.extend_from_slice(&bytes[plain_from..at]);
@@ -49,7 +49,7 @@ mod tests {
         write_json_string(&mut out, "a\"\\/\u{7f}\n\u{1}é東😀");
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "\"a\\\"\\\\/\u{7f}\\n\\u0001\\u00e9\\u6771\\ud83d\\ude00\""
+            "\"a\\\"\\\\/\\u007f\\n\\u0001\\u00e9\\u6771\\ud83d\\ude00\""
         );
     }
 }

@@ -12,6 +12,17 @@ pub enum BodyFormat {
 
 const SUPPORTED: &str = "['text/csv', 'application/json', 'application/vnd.apache.parquet']";
 
+/// MLflow's own advice, word for word, as its clients may look for it.
+const PROTOCOL_CHANGE: &str = "IMPORTANT: The MLflow Model scoring protocol has changed in MLflow \
+    version 2.0. If you are seeing this error, you are likely using an outdated scoring request \
+    format. To resolve the error, either update your request format or adjust your MLflow Model's \
+    requirements file to specify an older version of MLflow (for example, change the 'mlflow' \
+    requirement specifier to 'mlflow==1.30.0'). If you are making a request using the MLflow \
+    client (e.g. via `mlflow.pyfunc.spark_udf()`), upgrade your MLflow client to a version >= 2.0 \
+    in order to use the new request format. For more information about the updated MLflow Model \
+    scoring protocol in MLflow 2.0, see \
+    https://mlflow.org/docs/latest/models.html#deploy-mlflow-models.";
+
 /// Reads a `Content-Type` header. The media type is case-sensitive; the only parameter is
 /// `charset`, which must be `utf-8`.
 ///
@@ -28,11 +39,17 @@ pub fn parse(header: Option<&str>) -> Result<BodyFormat, WireError> {
     if charset.is_some_and(|(_, value)| value.to_lowercase() != "utf-8") {
         return Err(WireError::unsupported_media_type("The scoring server only supports UTF-8"));
     }
-    if parameters.iter().any(|(key, _)| *key != "charset") {
-        return Err(WireError::unsupported_media_type(
-            "Unrecognized content type parameters. The only parameter of the scoring protocol is \
-             charset=utf-8.",
-        ));
+    let mut unknown: Vec<&str> = Vec::new();
+    for (key, _) in parameters {
+        if key != "charset" && !unknown.contains(&key) {
+            unknown.push(key);
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(WireError::unsupported_media_type(format!(
+            "Unrecognized content type parameters: {}. {PROTOCOL_CHANGE}",
+            unknown.join(", ")
+        )));
     }
     match media_type {
         "application/json" => Ok(BodyFormat::Json),

@@ -2,7 +2,7 @@
 
 use super::columns::missing_inputs;
 use crate::model::{TensorDType, TensorSpec};
-use crate::tensor::{DType, Dim};
+use crate::tensor::{DType, Dim, Tensor};
 use crate::wire::invocations::WireError;
 use crate::wire::invocations::coerce::{describe, tensor_type_text};
 use crate::wire::invocations::feed::{ModelInput, frame_values};
@@ -190,9 +190,22 @@ fn reshape_column(label: &Label, series: Series, spec: &TensorSpec) -> Result<Nd
 /// `numpy.vstack(cells).reshape(shape).astype(dtype)`; `None` where numpy raises, or where the
 /// rows do not come out the same in number.
 fn stack_cells(series: Series, inner: &[usize], rows: usize, spec: &TensorSpec) -> Option<NdArray> {
-    // Each cell becomes an array of its own before they are joined; the joined dtype is the one
-    // of all values together.
-    let joined = array(&Value::List(series.into_values()), ElementType::Inferred).ok()?;
+    let cells = series.into_values();
+    let arrays = cells.iter().map(|cell| array(cell, ElementType::Inferred));
+    let arrays = arrays.collect::<Result<Vec<_>, _>>().ok()?;
+    // Each cell is an array of its own before they are joined: beside text, numbers become text
+    // in the form that their own array gave them.
+    let is_text = |array: &NdArray| matches!(array, NdArray::Tensor(Tensor::Str(_)));
+    let rows_of_values = if arrays.iter().any(is_text) {
+        let texts = arrays.iter().map(|array| {
+            let texts = array.values().iter().map(Value::to_text).collect::<Option<Vec<_>>>()?;
+            Some(Value::List(texts.into_iter().map(Value::Str).collect()))
+        });
+        texts.collect::<Option<Vec<_>>>()?
+    } else {
+        cells
+    };
+    let joined = array(&Value::List(rows_of_values), ElementType::Inferred).ok()?;
     if joined.shape().len() != 2 {
         return None;
     }
@@ -228,7 +241,7 @@ fn convert(array: &NdArray, spec: &TensorSpec) -> Option<NdArray> {
             match frame_values(frame) {
                 NdArray::Object(cells) if dtype == DType::Str => {
                     let text = cells.iter().map(Value::to_text).collect::<Option<Vec<_>>>()?;
-                    crate::tensor::Tensor::from_vec(&shape, text).map(NdArray::Tensor)
+                    Tensor::from_vec(&shape, text).map(NdArray::Tensor)
                 }
                 other => reshape(other, &shape),
             }

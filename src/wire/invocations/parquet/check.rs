@@ -1,7 +1,7 @@
 //! What a Parquet file may ask for, checked before the parquet crate trusts it.
 
 use parquet::basic::Type as PhysicalType;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::super::WireError;
 use super::thrift::{Compact, Kind};
@@ -106,7 +106,7 @@ pub(super) fn check_pages(
         return Err(too_large());
     }
     let mut rest = bytes_max;
-    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let bytes = chunk_bytes(body, chunk).ok_or_else(|| invalid("a column lies outside it"))?;
         let value_bytes = match chunk.column_type() {
             PhysicalType::FIXED_LEN_BYTE_ARRAY => {

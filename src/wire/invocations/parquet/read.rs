@@ -32,8 +32,9 @@ use super::pandas::{Missing, Notes};
 /// A file that is damaged, encrypted, packed in an unknown way, too large, too wide, too deeply
 /// nested, or has two columns of one name, which pyarrow refuses too.
 pub fn read_parquet(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
-    // The parquet crate has assertions that damaged files can reach. This is the one place where
-    // they end: nothing of what was read is kept, so nothing half-made is seen.
+    // Damaged files reach assertions of the parquet crate (a boolean column shorter than it says, a
+    // page without its header, negative offsets). This is the one place where they end: nothing of
+    // what was read is kept, so nothing half-made is seen.
     catch_unwind(AssertUnwindSafe(|| read(body, bytes_max)))
         .unwrap_or_else(|_| Err(invalid("it is damaged")))
 }
@@ -41,7 +42,8 @@ pub fn read_parquet(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
 fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
     check_footer(body)?;
     let input = Bytes::copy_from_slice(body);
-    let loaded = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new()).map_err(refuse)?;
+    let loaded = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())
+        .map_err(|error| refuse(&error))?;
     let metadata = Arc::clone(loaded.metadata());
     check_pages(body, &metadata, bytes_max)?;
     let rows = usize::try_from(metadata.file_metadata().num_rows())
@@ -60,14 +62,14 @@ fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
 
     let target = Schema::new(fields.iter().map(plain_field).collect::<Fields>());
     let options = ArrowReaderOptions::new().with_schema(Arc::new(target));
-    let loaded = ArrowReaderMetadata::try_new(metadata, options).map_err(refuse)?;
+    let loaded = ArrowReaderMetadata::try_new(metadata, options).map_err(|error| refuse(&error))?;
     let mask = ProjectionMask::roots(loaded.parquet_schema(), kept.iter().copied());
     let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(input, loaded)
         .with_projection(mask)
         // One batch: pandas looks at a column as a whole.
         .with_batch_size(rows.max(1))
         .build()
-        .map_err(refuse)?;
+        .map_err(|error| refuse(&error))?;
 
     let batch = reader.next().transpose().map_err(|_| invalid("its data are damaged"))?;
     if batch.as_ref().map_or(0, arrow_array::RecordBatch::num_rows) != rows {
@@ -86,7 +88,7 @@ fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
     Ok(Frame { columns, rows })
 }
 
-fn refuse(error: ParquetError) -> WireError {
+fn refuse(error: &ParquetError) -> WireError {
     match error {
         ParquetError::NYI(_) => invalid("it uses a feature that is not supported"),
         _ => invalid("it is damaged, encrypted, or packed in an unknown way"),

@@ -26,6 +26,12 @@ pub(super) enum Kind {
     Uuid,
 }
 
+/// What stands where a field may begin.
+enum Next {
+    Field(Kind),
+    End,
+}
+
 /// A list's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct List {
@@ -67,7 +73,7 @@ impl<'a> Compact<'a> {
         mut field: impl FnMut(&mut Self, i64, Kind) -> Option<bool>,
     ) -> Option<()> {
         let mut id = 0;
-        while let Some(kind) = self.field(&mut id)? {
+        while let Next::Field(kind) = self.field(&mut id)? {
             if !field(self, id, kind)? {
                 self.skip(kind, DEPTH_MAX)?;
             }
@@ -75,17 +81,17 @@ impl<'a> Compact<'a> {
         Some(())
     }
 
-    /// The next field's header; the inner `None` is the end of the structure.
-    fn field(&mut self, id: &mut i64) -> Option<Option<Kind>> {
+    /// The next field's header, or the end of the structure.
+    fn field(&mut self, id: &mut i64) -> Option<Next> {
         let header = self.byte()?;
         if header == 0 {
-            return Some(None);
+            return Some(Next::End);
         }
         *id = match header >> 4 {
             0 => self.int()?,
             delta => id.checked_add(i64::from(delta))?,
         };
-        Kind::from_code(header & 0x0f).map(Some)
+        Kind::from_code(header & 0x0f).map(Next::Field)
     }
 
     /// A list's header. Each of its elements takes a byte or more, and so can be trusted to follow.
@@ -161,7 +167,7 @@ impl<'a> Compact<'a> {
             }
             Kind::Struct => {
                 let mut id = 0;
-                while let Some(kind) = self.field(&mut id)? {
+                while let Next::Field(kind) = self.field(&mut id)? {
                     self.skip(kind, deeper)?;
                 }
                 Some(())

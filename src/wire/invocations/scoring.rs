@@ -3,19 +3,19 @@
 use super::WireError;
 use super::coerce::cast_frame;
 use super::content_type::{self, BodyFormat};
-use super::csv::{CsvOptions, CsvTypes, Datetimes, read_csv};
+use super::csv::{CsvOptions, CsvTypes, Datetimes, UnevenRows, read_csv};
 use super::dataframe::{from_records, from_split};
 use super::encode::Encoder;
 use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
-use super::frame::Frame;
+use super::frame::{Frame, Label, Series};
 use super::json;
 use super::numpy::NdArray;
 use super::params::enforce_params;
 use super::parquet::read_parquet;
 use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
-use super::value::Value;
+use super::value::{Value, parse_float};
 use crate::model::{ColumnType, GraphIo, Output, Schema, Signature, TensorSpec, ValueType};
 use crate::tensor::Tensor;
 
@@ -174,11 +174,20 @@ impl Scoring {
     fn read_csv(&self, body: &[u8]) -> Result<Data, WireError> {
         let text = std::str::from_utf8(body)
             .map_err(|_| WireError::bad_request("the CSV body is not valid UTF-8 text"))?;
-        let read = |types| read_csv(text, &CsvOptions { types, datetimes: Datetimes::Parse });
+        let options = CsvOptions {
+            types: CsvTypes::Inferred,
+            datetimes: Datetimes::Parse,
+            uneven_rows: UnevenRows::Fit,
+        };
+        let read = |types| read_csv(text, &CsvOptions { types, ..options });
         let columns = match &self.signature.inputs {
             None => return read(CsvTypes::Inferred).map(Data::Frame),
             Some(Schema::Tensors(specs)) => {
-                return csv_tensors(read(CsvTypes::Inferred)?, specs);
+                let strict = CsvOptions { uneven_rows: UnevenRows::Refuse, ..options };
+                // MLflow refuses all of these while it parses, so whatever does not fit is an
+                // error of parsing.
+                return csv_tensors(read_csv(text, &strict)?, specs)
+                    .map_err(|error| WireError::bad_request(error.message));
             }
             Some(Schema::Columns(columns)) => columns,
         };
@@ -232,6 +241,14 @@ fn without_schema(data: Data) -> Result<ModelInput, WireError> {
 /// A CSV for a tensor signature, which MLflow always refuses (parity policy, P3.11): named
 /// columns for named tensors, or all columns side by side for the only one.
 fn csv_tensors(frame: Frame, specs: &[TensorSpec]) -> Result<Data, WireError> {
+    // A first line of numbers is a header only where it counts the columns, as pandas writes it.
+    let looks_like_data = |(i, (label, _)): (usize, &(Label, Series))| match label {
+        Label::Name(name) => parse_float(name).is_some_and(|number| number != i as f64),
+        Label::Number(_) | Label::Other(_) => false,
+    };
+    if frame.columns.iter().enumerate().any(looks_like_data) {
+        return Err(WireError::bad_request("the CSV body needs a header line with column names"));
+    }
     let [spec] = specs else {
         return cast_frame(frame, &Schema::Tensors(specs.to_vec())).map(Data::Frame);
     };

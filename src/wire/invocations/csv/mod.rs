@@ -14,4 +14,4 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use read::{CsvOptions, CsvTypes, Datetimes, read_csv};
+pub use read::{CsvOptions, CsvTypes, Datetimes, UnevenRows, read_csv};

@@ -1,5 +1,6 @@
 //! A CSV text as a frame.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::super::WireError;
@@ -27,6 +28,16 @@ const PART_CELLS: usize = 1 << 20;
 pub struct CsvOptions<'a> {
     pub types: CsvTypes<'a>,
     pub datetimes: Datetimes,
+    pub uneven_rows: UnevenRows,
+}
+
+/// What becomes of rows that have another number of values than the header has names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnevenRows {
+    /// pandas' rules: short rows end in missing values, and long ones begin with an index.
+    Fit,
+    /// They are refused.
+    Refuse,
 }
 
 /// The types that columns are declared to have.
@@ -67,19 +78,27 @@ pub fn read_csv(text: &str, options: &CsvOptions<'_>) -> Result<Frame, WireError
     check_size(width, table.rows(), text.len())?;
     let names = unique_names((0..names).map(|column| table.field(0, column)).collect());
     let rows = table.rows() - 1;
+    if options.uneven_rows == UnevenRows::Refuse
+        && (1..=rows).any(|row| table.width(row) != names.len())
+    {
+        return Err(WireError::bad_request(
+            "Invalid CSV: every row must have as many values as the header has names.",
+        ));
+    }
+    let declared = Declared::new(options.types);
     if rows == 0 {
-        return header_only(names, options.types);
+        return header_only(names, &declared);
     }
 
     let index = width - names.len();
     let reader = ColumnReader { table: &table, width, options };
     for column in 0..index {
         // The index is read like any column, and so can be refused.
-        reader.read(column, options.types.of_index(column), "the index")?;
+        reader.read(column, declared.of_position(column), "the index")?;
     }
     let mut columns = Vec::with_capacity(names.len());
     for (i, name) in names.into_iter().enumerate() {
-        let ty = options.types.of_column(index + i, &name);
+        let ty = declared.of_column(index + i, &name);
         // A declared name is the model's, so an error may say it; any other may be a secret.
         let shown = match options.types {
             CsvTypes::Named(_) => format!("column `{}`", name.declared()),
@@ -107,20 +126,18 @@ fn check_size(width: usize, rows: usize, bytes: usize) -> Result<(), WireError> 
 }
 
 /// Without rows there is nothing to refuse: a column has its declared type, or else holds objects.
-fn header_only(names: Vec<ColumnName>, types: CsvTypes<'_>) -> Result<Frame, WireError> {
-    if let CsvTypes::Positional(types) = types
-        && types.len() > names.len()
-    {
+fn header_only(names: Vec<ColumnName>, declared: &Declared<'_>) -> Result<Frame, WireError> {
+    let expected = declared.by_position.len();
+    if expected > names.len() {
         return Err(WireError::bad_request(format!(
-            "Invalid CSV: the model takes {} columns, got {}.",
-            types.len(),
+            "Invalid CSV: the model takes {expected} columns, got {}.",
             names.len()
         )));
     }
     let columns = names.into_iter().enumerate().map(|(i, name)| {
         // Unlike above, a repeated name does not inherit its type: pandas' own inconsistency.
         let name = ColumnName { repeats: None, ..name };
-        let series = match types.of_column(i, &name) {
+        let series = match declared.of_column(i, &name) {
             None | Some(ColumnType::String | ColumnType::Binary) => Series::Object(Vec::new()),
             Some(ColumnType::Boolean) => Series::Bool(Vec::new()),
             Some(ColumnType::Integer) => Series::I32(Vec::new()),
@@ -134,25 +151,32 @@ fn header_only(names: Vec<ColumnName>, types: CsvTypes<'_>) -> Result<Frame, Wir
     Ok(Frame { columns: columns.collect(), rows: 0 })
 }
 
-impl CsvTypes<'_> {
-    /// The type of a named column: its own, or that of the name that it repeats.
-    fn of_column(self, position: usize, name: &ColumnName) -> Option<ColumnType> {
-        match self {
-            Self::Inferred => None,
-            Self::Named(types) => {
-                let of = |name: &str| types.iter().rfind(|(of, _)| of == name).map(|(_, ty)| *ty);
-                of(&name.name).or_else(|| of(name.repeats.as_ref()?))
-            }
-            Self::Positional(types) => types.get(position).copied(),
-        }
+/// Declared types, ready to be looked up.
+struct Declared<'a> {
+    by_name: HashMap<&'a str, ColumnType>,
+    by_position: &'a [ColumnType],
+}
+
+impl<'a> Declared<'a> {
+    fn new(types: CsvTypes<'a>) -> Self {
+        let (by_name, by_position): (&[(String, ColumnType)], _) = match types {
+            CsvTypes::Inferred => (&[], [].as_slice()),
+            CsvTypes::Named(types) => (types, [].as_slice()),
+            CsvTypes::Positional(types) => (&[], types),
+        };
+        let by_name = by_name.iter().map(|(name, ty)| (name.as_str(), *ty)).collect();
+        Self { by_name, by_position }
     }
 
-    /// The type of an index column, which has a position only.
-    fn of_index(self, position: usize) -> Option<ColumnType> {
-        match self {
-            Self::Inferred | Self::Named(_) => None,
-            Self::Positional(types) => types.get(position).copied(),
-        }
+    /// The type of a named column: its own, or that of the name that it repeats, or that of its
+    /// place.
+    fn of_column(&self, position: usize, name: &ColumnName) -> Option<ColumnType> {
+        let of = |name: &str| self.by_name.get(name).copied();
+        of(&name.name).or_else(|| of(name.repeats.as_ref()?)).or_else(|| self.of_position(position))
+    }
+
+    fn of_position(&self, position: usize) -> Option<ColumnType> {
+        self.by_position.get(position).copied()
     }
 }
 

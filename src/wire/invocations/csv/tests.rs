@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use super::super::frame::{Frame, Label, NAT, Series};
 use super::super::value::Value;
 use super::read::COLUMNS_MAX;
-use super::{CsvOptions, CsvTypes, Datetimes, read_csv};
+use super::{CsvOptions, CsvTypes, Datetimes, UnevenRows, read_csv};
 use crate::model::ColumnType;
 
 /// What pandas read, recorded by `tests/fixtures/csv/record.py`, which says what the lines mean.
@@ -12,7 +12,7 @@ const RECORDED: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/csv/cases.jsonl"));
 
 fn read(text: &str, types: CsvTypes<'_>) -> Option<Frame> {
-    read_csv(text, &CsvOptions { types, datetimes: Datetimes::Refuse }).ok()
+    read_csv(text, &CsvOptions { types, datetimes: Datetimes::Refuse, uneven_rows: UnevenRows::Fit }).ok()
 }
 
 fn column_type(name: &Json) -> ColumnType {
@@ -123,7 +123,7 @@ fn long_columns_are_inferred_in_parts() {
 #[test]
 fn errors_name_the_column_and_not_the_cell() {
     let types = [("age".to_owned(), ColumnType::Long), ("when".to_owned(), ColumnType::Datetime)];
-    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Refuse };
+    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Refuse, uneven_rows: UnevenRows::Fit };
     let message = |text| read_csv(text, &options).unwrap_err().message;
 
     let expected = "Invalid CSV: column `age`: expected whole numbers, none missing.";
@@ -140,7 +140,7 @@ fn errors_name_the_column_and_not_the_cell() {
 #[test]
 fn datetimes_are_read_when_unambiguous() {
     let types = [("t".to_owned(), ColumnType::Datetime)];
-    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Parse };
+    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Parse, uneven_rows: UnevenRows::Fit };
     let column =
         |text: &str| read_csv(text, &options).map(|mut frame| frame.columns.remove(0).1).ok();
 

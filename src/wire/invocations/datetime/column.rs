@@ -28,8 +28,8 @@ const MISSING: [&str; 7] = ["", "NaT", "nat", "NAT", "nan", "NaN", "NAN"];
 ///
 /// Numbers are nanoseconds since the epoch. Texts must all have the format of the first. With time
 /// zones the result is [`Series::DatetimeTz`]; with different ones it is an object column, as in
-/// pandas. Formats that pandas leaves to the `dateutil` package are refused, see
-/// [`Format`](super::format), and so are its words `now` and `today`.
+/// pandas. Formats that pandas leaves to the `dateutil` package are refused, and so are its words
+/// `now` and `today`.
 ///
 /// # Errors
 /// A cell that is no date or time, or not one that `datetime64[ns]` can hold.

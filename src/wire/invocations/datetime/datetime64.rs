@@ -2,7 +2,7 @@
 
 use chrono::{Days, NaiveDate};
 
-use super::format::Cursor;
+use super::cursor::Cursor;
 
 /// Whether MLflow takes the text as a datetime parameter: `numpy.datetime64` must read it, and it
 /// must fit Python's `datetime`, hence have years 1 to 9999 and no more than microseconds.

@@ -2,6 +2,7 @@
 //! parameters as `numpy.datetime64`.
 
 mod column;
+mod cursor;
 mod datetime64;
 mod format;
 #[cfg(test)]

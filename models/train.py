@@ -50,6 +50,10 @@ def save(
     `held_out` is inputs, the name of an output, and what the trained estimator says for it: the
     written model must say the same.
     """
+    # The converter lists operator sets in the order of a set, which varies from run to run.
+    opsets = sorted((each.domain, each.version) for each in graph.opset_import)
+    del graph.opset_import[:]
+    graph.opset_import.extend(helper.make_opsetid(*each) for each in opsets)
     onnx.checker.check_model(graph, full_check=True)
     directory = HERE / name / str(version)
     shutil.rmtree(directory, ignore_errors=True)
@@ -142,8 +146,8 @@ def wine_quality() -> None:
         estimator.fit(train_x.to_numpy(), train_y)
         predicted = estimator.predict(test_x.to_numpy())
         graph = convert_sklearn(
-            estimator, f"wine-quality-{version}", [("features", FloatTensorType([None, len(WINE)]))],
-            target_opset=OPSET,
+            estimator, f"wine-quality-{version}",
+            [("features", FloatTensorType([None, len(WINE)]))], target_opset=OPSET,
         )  # fmt: skip
         rename_output(graph, 0, "quality")
         quality = {

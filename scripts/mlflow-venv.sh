@@ -37,7 +37,8 @@ fingerprint() {
 
 missing=()
 for list in "${lists[@]}"; do
-  if [[ ! -x "$venv/bin/python" ]] || ! grep -qxF "$(fingerprint "$list")" "$stamp" 2>/dev/null; then
+  if [[ ! -x "$venv/bin/python" ]] ||
+    ! grep -qxF "$(fingerprint "$list")" "$stamp" 2>/dev/null; then
     missing+=("$list")
   fi
 done

@@ -15,8 +15,9 @@ pub const PINNED_VERSION: &str = "1.31.1";
 const ANCESTORS_MAX: usize = 5;
 
 /// What to do about a missing library, as the end of a sentence.
-const REMEDY: &str = "`make run` sets up the right one; or run `pip install onnxruntime` in the \
-                      active Python environment, or set ORT_DYLIB_PATH to a libonnxruntime";
+/// Python's wheels hold the library as a file of its own since 1.20.
+const REMEDY: &str = "`make run` sets up the right one; or run `pip install 'onnxruntime>=1.20'` \
+                      in the active Python environment, or set ORT_DYLIB_PATH to a libonnxruntime";
 
 /// Everything that decides where the library is looked for. Empty paths count as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,7 @@ impl LibrarySearch {
 }
 
 /// The sentence for a library that exists but does not work.
+#[cfg(feature = "ort")]
 pub(super) fn unusable(path: &Path, reason: &str) -> String {
     format!("{} is not a usable ONNX Runtime library: {reason}; {REMEDY}", path.display())
 }

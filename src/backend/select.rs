@@ -72,7 +72,7 @@ pub fn select(choice: Choice, options: OrtOptions) -> Result<Arc<dyn Backend>, L
                 if named {
                     return Err(error);
                 }
-                tracing::warn!(cause = %error, "no ONNX Runtime: using tract, which runs fewer models");
+                tracing::warn!(cause = %error, "using tract, which runs fewer models");
                 tract()
             })
         }

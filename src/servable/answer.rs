@@ -33,14 +33,13 @@ pub struct Compress {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     pub(super) layout: Layout,
-    pub(super) rows: usize,
     pub(super) compress: Option<Compress>,
 }
 
 impl Form {
     /// The form that a request asks for.
     pub(super) fn of(decoded: &Decoded, compress: Option<Compress>) -> Self {
-        Self { layout: decoded.layout, rows: decoded.rows, compress }
+        Self { layout: decoded.layout, compress }
     }
 }
 

@@ -106,7 +106,7 @@ impl Servable {
     /// Outputs to body.
     pub(super) fn encode(&self, outputs: &[Output], form: Form) -> Result<Answer, ScoreError> {
         let mut body = Vec::new();
-        self.scoring.encode(outputs, form.layout, form.rows, &mut body)?;
+        self.scoring.encode(outputs, form.layout, &mut body)?;
         if let Some(Compress { coding, bytes_min }) = form.compress
             && body.len() >= bytes_min
             && let Some(packed) = coding.encode(&body)

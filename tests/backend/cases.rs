@@ -59,15 +59,15 @@ impl Recorded {
     fn tensor(&self) -> Tensor {
         let Self::Tensor { dtype, shape, data } = self else { panic!("maps are never fed") };
         match DType::from_name(dtype).expect("a dtype of ours") {
-            DType::Bool => tensor::<bool>(shape, data, |v| v.as_bool()),
+            DType::Bool => tensor::<bool>(shape, data, serde_json::Value::as_bool),
             DType::I8 => tensor::<i8>(shape, data, |v| v.as_i64()?.try_into().ok()),
             DType::I16 => tensor::<i16>(shape, data, |v| v.as_i64()?.try_into().ok()),
             DType::I32 => tensor::<i32>(shape, data, |v| v.as_i64()?.try_into().ok()),
-            DType::I64 => tensor::<i64>(shape, data, |v| v.as_i64()),
+            DType::I64 => tensor::<i64>(shape, data, serde_json::Value::as_i64),
             DType::U8 => tensor::<u8>(shape, data, |v| v.as_u64()?.try_into().ok()),
             DType::U16 => tensor::<u16>(shape, data, |v| v.as_u64()?.try_into().ok()),
             DType::U32 => tensor::<u32>(shape, data, |v| v.as_u64()?.try_into().ok()),
-            DType::U64 => tensor::<u64>(shape, data, |v| v.as_u64()),
+            DType::U64 => tensor::<u64>(shape, data, serde_json::Value::as_u64),
             DType::F16 => tensor::<f16>(shape, data, |v| number(v).map(f16::from_f64)),
             DType::F32 => tensor::<f32>(shape, data, |v| number(v).map(|v| v as f32)),
             DType::F64 => tensor::<f64>(shape, data, number),

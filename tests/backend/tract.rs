@@ -31,6 +31,7 @@ fn what_it_cannot_run_is_refused_at_load_by_name() {
         ("zipmap_int", "`ZipMap`"),
         ("forest", "no operator `TreeEnsembleRegressor`"),
         ("sequence_output", "`SequenceConstruct`"),
+        ("tree_two_classes", "labels of models with two classes wrong"),
     ] {
         let error = refusal(&TractBackend, &fixture(&format!("{model}.onnx")));
         assert!(matches!(error, LoadError::Unsupported { .. }), "{model}: {error}");
@@ -51,7 +52,7 @@ fn damaged_files_are_one_readable_sentence() {
         (cut_short("mlp.onnx", 0, path, "empty.onnx"), damaged),
         (path.join("garbage.onnx"), damaged),
         (path.join("absent.onnx"), "is not a file"),
-        (alone.clone(), "the external data of initializer `w1` is in"),
+        (alone.clone(), "the external data of initializer `w1` cannot be read"),
     ] {
         let error = refusal(&TractBackend, &file);
         assert!(matches!(error, LoadError::Invalid(_)), "{error}");

@@ -76,7 +76,11 @@ class Comparison:
         }
 
     def judge(
-        self, subject: Subject, headers: dict[str, str], body: bytes, reference: Server | None = None
+        self,
+        subject: Subject,
+        headers: dict[str, str],
+        body: bytes,
+        reference: Server | None = None,
     ) -> tuple[Answer, Answer, str | None, int | None]:
         """Both answers, what differs, and the intended difference that explains it."""
         theirs = (reference or self.theirs).ask(subject.name, headers, body)
@@ -170,14 +174,14 @@ def summary(tally: Tally, probes: int, seconds: float, seed: int) -> str:
         shown = " ".join(f"{form}:{number}" for form, number in sorted(forms.items()))
         lines.append(f"{name:26} {forms.total():8}  {shown}")
     shown = ", ".join(f"{number} {what}" for what, number in tally.errors.most_common())
+    by_number = ", ".join(f"P3.{key}: {tally.intended[key]}" for key in sorted(tally.intended))
     lines += [
         "",
         f"compared {compared} requests and {probes} probes of the HTTP surface"
         f" in {seconds:.0f} s (seed {seed})",
         f"answered 200: {tally.outcomes['200']}"
         f" ({100 * tally.outcomes['200'] / max(compared, 1):.0f} %), errors: {shown}",
-        "intended differences: "
-        + (", ".join(f"P3.{key}: {tally.intended[key]}" for key in sorted(tally.intended)) or "none"),
+        f"intended differences: {by_number or 'none'}",
         f"mismatches: {len(tally.mismatches)}",
     ]  # fmt: skip
     return "\n".join(lines)

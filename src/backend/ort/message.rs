@@ -157,7 +157,8 @@ mod tests {
                  Op registered for Foo with domain_version of 17"
             ),
             format!(
-                "ONNX Runtime cannot run this model: it has no operator `Foo` in opset 17; {ADVICE_OPERATOR}"
+                "ONNX Runtime cannot run this model: it has no operator `Foo` in opset 17; \
+                 {ADVICE_OPERATOR}"
             )
         );
         assert!(

@@ -1,9 +1,12 @@
 //! Tensors of ours into ONNX Runtime's values and back.
 
+use std::ffi::c_char;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::ptr;
 
 use ndarray::{ArrayD, IxDyn};
+use ort::AsPointer as _;
 use ort::value::{
     DynValue, DynValueTypeMarker, IntoTensorElementType, PrimitiveTensorElementType,
     Tensor as OrtTensor, TensorElementType, ValueType,
@@ -55,7 +58,7 @@ pub(super) fn from_tensor(tensor: Tensor) -> ort::Result<DynValue> {
         Tensor::F16(array) => numbers(array),
         Tensor::F32(array) => numbers(array),
         Tensor::F64(array) => numbers(array),
-        Tensor::Str(array) => OrtTensor::from_string_array(&array).map(OrtTensor::into_dyn),
+        Tensor::Str(array) => strings(array),
     }
 }
 
@@ -64,6 +67,42 @@ where
     T: PrimitiveTensorElementType + Debug + Clone + 'static,
 {
     OrtTensor::from_array(array).map(OrtTensor::into_dyn)
+}
+
+/// Copies strings over. ort takes C strings, which end at a NUL; the rare strings that hold one
+/// go in a second step.
+fn strings(mut array: ArrayD<String>) -> ort::Result<DynValue> {
+    let mut with_nul = Vec::new();
+    for (at, text) in array.iter_mut().enumerate() {
+        if text.contains('\0') {
+            with_nul.push((at, std::mem::take(text)));
+        }
+    }
+    let mut tensor = OrtTensor::from_string_array(&array)?;
+    for (at, text) in with_nul {
+        put_string(&mut tensor, at, &text)?;
+    }
+    Ok(tensor.into_dyn())
+}
+
+/// Sets one element of a string tensor to a text with NULs.
+#[expect(unsafe_code, reason = "ort has no safe call that takes strings with NULs")]
+fn put_string(tensor: &mut OrtTensor<String>, at: usize, text: &str) -> ort::Result<()> {
+    let mut buffer: *mut c_char = ptr::null_mut();
+    // SAFETY: the tensor is ours and alive, and borrowed mutably. "This API resizes String Tensor
+    // element to requested amount of bytes (UTF-8) and returns a pointer to the resized buffer"
+    // (ONNX Runtime's C API, since 1.15): on success the buffer has room for `text`, which is
+    // copied before anything else can touch the tensor. An index out of range is an error status.
+    unsafe {
+        ort::Error::result_from_status((ort::api().GetResizedStringTensorElementBuffer)(
+            tensor.ptr_mut(),
+            at,
+            text.len(),
+            &raw mut buffer,
+        ))?;
+        ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast::<u8>(), text.len());
+    }
+    Ok(())
 }
 
 /// Copies a value out of ONNX Runtime's memory. The error is a reason without the output's name.

@@ -12,7 +12,7 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact, ShapeFactoid};
 
 use crate::backend::{Backend, LoadError, LoadSpec, LoadedModel};
-use crate::model::GraphIo;
+use crate::model::{GraphInput, GraphIo};
 use crate::tensor::{Dim, Tensor};
 
 use super::run::TractModel;
@@ -46,6 +46,7 @@ impl Backend for TractBackend {
         let graph = proto.graph.as_ref().ok_or_else(|| invalid(damaged))?;
 
         scan::operators(graph, &engine)?;
+        scan::wrong_results(graph)?;
         let io = scan::graph_io(graph)?;
         if io.inputs.is_empty() {
             return Err(invalid("its graph has no input"));
@@ -54,8 +55,8 @@ impl Backend for TractBackend {
         scan::external_data(&proto, directory).map_err(|reason| invalid(&reason))?;
         let typed =
             guarded(|| typed(&engine, &proto, directory)).map_err(|reason| cannot(&reason))?;
-        let plan = runnable(&typed, &io).map_err(|reason| cannot(&reason))?;
-        Ok(Arc::new(TractModel::new(plan, io)))
+        let model = runnable(&typed, &io).map_err(|reason| cannot(&reason))?;
+        Ok(Arc::new(model))
     }
 }
 
@@ -97,35 +98,32 @@ fn name_unnamed_sizes(model: &mut InferenceModel) -> TractResult<()> {
 }
 
 /// The optimised plan; or, should tract's optimiser spoil this graph, the plain one.
-fn runnable(typed: &TypedModel, io: &GraphIo) -> Result<Arc<TypedSimplePlan>, String> {
+fn runnable(typed: &TypedModel, io: &GraphIo) -> Result<TractModel, String> {
     let optimised = guarded(|| typed.clone().into_optimized()?.into_runnable());
-    if let Ok(plan) = optimised.and_then(|plan| dry_run(&plan, io).map(|()| plan)) {
-        return Ok(plan);
+    if let Ok(model) = optimised.and_then(|plan| dry_run(plan, io)) {
+        return Ok(model);
     }
-    let plain = guarded(|| typed.clone().into_runnable())?;
-    dry_run(&plain, io).map(|()| plain)
+    dry_run(guarded(|| typed.clone().into_runnable())?, io)
 }
 
 /// Computes samples of zeros, where the declared sizes allow to make any.
-fn dry_run(plan: &Arc<TypedSimplePlan>, io: &GraphIo) -> Result<(), String> {
+fn dry_run(plan: Arc<TypedSimplePlan>, io: &GraphIo) -> Result<TractModel, String> {
+    let model = TractModel::new(plan, io.clone());
     for rows in DRY_RUN_ROWS {
-        let samples: Option<Vec<Tensor>> = io
-            .inputs
-            .iter()
-            .map(|input| {
-                let sizes = input.dims.0.iter().enumerate().map(|(axis, dim)| match (axis, dim) {
-                    (_, Dim::Fixed(size)) => Some(*size),
-                    (0, Dim::Any) => Some(rows),
-                    // A size that the graph may have its own demands on.
-                    (_, Dim::Any) => None,
-                });
-                Some(value::zeros(input.dtype, &sizes.collect::<Option<Vec<_>>>()?))
-            })
-            .collect();
+        let samples: Option<Vec<_>> = io.inputs.iter().map(|input| sample(input, rows)).collect();
         if let Some(samples) = samples {
-            let inputs = samples.into_iter().map(value::from_tensor).collect();
-            guarded(|| plan.run(inputs))?;
+            model.run(samples).map_err(|error| error.to_string())?;
         }
     }
-    Ok(())
+    Ok(model)
+}
+
+fn sample(input: &GraphInput, rows: usize) -> Option<Tensor> {
+    let sizes = input.dims.0.iter().enumerate().map(|(axis, dim)| match (axis, dim) {
+        (_, Dim::Fixed(size)) => Some(*size),
+        (0, Dim::Any) => Some(rows),
+        // A size that the graph may have its own demands on.
+        (_, Dim::Any) => None,
+    });
+    Some(value::zeros(input.dtype, &sizes.collect::<Option<Vec<_>>>()?))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::TypedSimplePlan;
+use tract_onnx::prelude::{SymbolValues, TDim, TractResult, TypedSimplePlan};
 
 use crate::backend::{LoadedModel, RunError, feeds};
 use crate::model::{GraphIo, Output, OutputKind};
@@ -19,6 +19,20 @@ impl TractModel {
     pub(super) const fn new(plan: Arc<TypedSimplePlan>, io: GraphIo) -> Self {
         Self { plan, io }
     }
+
+    /// The sizes that these feeds give to the symbols of the graph's inputs.
+    fn sizes(&self, feeds: &[Tensor]) -> TractResult<SymbolValues> {
+        let mut sizes = SymbolValues::default();
+        for (i, feed) in feeds.iter().enumerate() {
+            let dims = self.plan.model().input_fact(i)?.shape.iter();
+            for (dim, &size) in dims.zip(feed.shape()) {
+                if let TDim::Sym(symbol) = dim {
+                    sizes.set(symbol, i64::try_from(size)?);
+                }
+            }
+        }
+        Ok(sizes)
+    }
 }
 
 impl LoadedModel for TractModel {
@@ -32,6 +46,7 @@ impl LoadedModel for TractModel {
 
     fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
         feeds::check(&self.io, &feeds)?;
+        let sizes = guarded(|| self.sizes(&feeds)).map_err(RunError::Failed)?;
         let inputs = feeds.into_iter().map(value::from_tensor).collect();
         let outputs = guarded(|| self.plan.run(inputs)).map_err(RunError::Failed)?;
         let declared = self.io.outputs.iter().zip(outputs);
@@ -41,7 +56,7 @@ impl LoadedModel for TractModel {
                     OutputKind::Tensor { dtype, .. } => *dtype,
                     OutputKind::Maps => return Err(RunError::Failed("tract has no maps".into())),
                 };
-                let tensor = guarded(|| value::into_tensor(&computed, dtype));
+                let tensor = guarded(|| value::into_tensor(&computed, dtype, &sizes));
                 tensor.map(Output::Tensor).map_err(|reason| {
                     RunError::Failed(format!("output `{}`: {reason}", output.name))
                 })

@@ -50,6 +50,28 @@ fn collect_unknown(graph: &GraphProto, known: &Onnx, unknown: &mut BTreeSet<Stri
     }
 }
 
+/// Refuses what tract would compute without complaint, and wrongly.
+///
+/// Its `TreeEnsembleClassifier`, where both classes share one column of scores, takes the larger
+/// of that score and an unused column for the label: about half of the labels come out swapped.
+pub(super) fn wrong_results(graph: &GraphProto) -> Result<(), LoadError> {
+    let wrong = graph.node.iter().find(|node| {
+        let ints = |name: &str| {
+            let found = node.attribute.iter().find(|attribute| attribute.name == name);
+            found.map(|attribute| attribute.ints.as_slice()).unwrap_or_default()
+        };
+        let scores: HashSet<_> = ints("class_ids").iter().collect();
+        node.op_type == "TreeEnsembleClassifier" && scores.len() < 2
+    });
+    match wrong {
+        Some(node) => Err(unsupported(format!(
+            "its `{}` gets the labels of models with two classes wrong",
+            node.op_type
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Checks that every initializer kept in a file beside the model is there and whole.
 pub(super) fn external_data(model: &ModelProto, directory: &Path) -> Result<(), String> {
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
@@ -74,7 +96,10 @@ fn external_tensor(tensor: &TensorProto, directory: &Path) -> Result<(), String>
         return Err(format!("is outside the model's directory: {location}"));
     }
     let path = directory.join(location);
-    let size = path.metadata().map_err(|error| format!("in {}: {error}", path.display()))?.len();
+    let size = path
+        .metadata()
+        .map_err(|error| format!("cannot be read: {}: {error}", path.display()))?
+        .len();
     let number = |key| entry(key).map_or(Ok(0), str::parse::<u64>);
     let (Ok(offset), Ok(length)) = (number("offset"), number("length")) else {
         return Err("has a bad offset or length".to_owned());

@@ -1,7 +1,9 @@
 //! Tensors of ours into tract's and back.
 
 use half::f16;
-use tract_onnx::prelude::{Datum, TValue, Tensor as TractTensor, TractResult};
+use tract_onnx::prelude::{
+    Datum, SymbolValues, TDim, TValue, Tensor as TractTensor, TractError, TractResult,
+};
 
 use crate::tensor::{DType, Element, Tensor};
 use crate::with_array;
@@ -10,8 +12,24 @@ pub(super) fn from_tensor(tensor: Tensor) -> TValue {
     with_array!(tensor, array => TractTensor::from(array).into())
 }
 
-/// Copies a value out, as the declared type: tract computes sizes and labels in types of its own.
-pub(super) fn into_tensor(value: &TractTensor, dtype: DType) -> TractResult<Tensor> {
+/// Copies a value out, as the declared type: tract computes sizes and labels in types of its own,
+/// and may leave sizes as expressions in the symbols of the inputs.
+pub(super) fn into_tensor(
+    value: &TractTensor,
+    dtype: DType,
+    sizes: &SymbolValues,
+) -> TractResult<Tensor> {
+    let numbers;
+    let value = if value.datum_type() == TDim::datum_type() {
+        let expressions = value.to_plain_array_view::<TDim>()?;
+        let shape = expressions.raw_dim();
+        let computed = expressions.iter().map(|size| Ok(size.eval(sizes).to_i64()?));
+        let computed: Vec<i64> = computed.collect::<Result<_, TractError>>()?;
+        numbers = TractTensor::from(ndarray::ArrayD::from_shape_vec(shape, computed)?);
+        &numbers
+    } else {
+        value
+    };
     match dtype {
         DType::Bool => copied::<bool>(value),
         DType::I8 => copied::<i8>(value),

@@ -5,6 +5,11 @@ use super::frame::{Frame, Label, Series};
 use super::infer::infer;
 use super::value::Value;
 
+/// Cells that pandas' padding, repeating and broadcasting may make of each value of a body, and
+/// on top of that. Without a bound, a small body could ask for rows times columns of memory.
+const CELLS_PER_VALUE_MAX: usize = 2;
+const CELLS_EXTRA_MAX: usize = 1 << 22;
+
 /// The frame of a `dataframe_split` object: `data`, and optionally `columns` and `index`.
 ///
 /// # Errors
@@ -72,6 +77,7 @@ pub fn build(
         },
         scalar => match (columns, index) {
             (Some(columns), Some(rows)) => {
+                check_size(rows, columns.len(), rows + columns.len())?;
                 let series = infer(vec![scalar; rows]);
                 let columns = columns.into_iter().map(|label| (label, series.clone())).collect();
                 Ok(Frame { columns, rows })
@@ -100,6 +106,7 @@ fn from_lists(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
             columns.len()
         ));
     }
+    check_size(count, width, count + rows.iter().map(Vec::len).sum::<usize>())?;
     let mut cells: Vec<Vec<Value>> = (0..width).map(|_| Vec::with_capacity(count)).collect();
     for row in rows {
         let mut row = row.into_iter();
@@ -119,11 +126,12 @@ fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
         other => Err(format!("every record must be an object, got {}", other.type_name())),
     });
     let rows = rows.collect::<Result<Vec<_>, String>>()?;
-    let (names, cells) = transpose(rows, || Value::Float(f64::NAN));
+    let (names, cells) = transpose(rows, || Value::Float(f64::NAN))?;
     let series = |cells: Vec<Value>| infer(cells);
     let columns = match columns {
         None => names.into_iter().map(Label::Name).zip(cells.into_iter().map(series)).collect(),
         Some(columns) => {
+            check_size(count, columns.len(), count + columns.len() + names.len())?;
             let column = |label: Label| {
                 let found = names.iter().position(|name| label.is_name(name));
                 let cells = found.map_or_else(
@@ -139,19 +147,24 @@ fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
 }
 
 /// Turns rows of named cells into columns, named in order of first appearance.
+///
+/// # Errors
+/// When the rows have so little in common that the columns would be nearly empty.
 pub(super) fn transpose<T>(
     rows: Vec<Vec<(String, T)>>,
     missing: impl Fn() -> T,
-) -> (Vec<String>, Vec<Vec<T>>) {
+) -> Result<(Vec<String>, Vec<Vec<T>>), String> {
     let count = rows.len();
+    let given = count + rows.iter().map(Vec::len).sum::<usize>();
     let mut positions = std::collections::HashMap::<String, usize>::new();
     let mut names = Vec::new();
     let mut columns: Vec<Vec<T>> = Vec::new();
     for (at, row) in rows.into_iter().enumerate() {
+        check_size(at, names.len(), given)?;
         for (key, cell) in row {
             let position = *positions.entry(key).or_insert_with_key(|key| {
                 names.push(key.clone());
-                columns.push(Vec::with_capacity(count));
+                columns.push(Vec::new());
                 names.len() - 1
             });
             let column = &mut columns[position];
@@ -162,7 +175,7 @@ pub(super) fn transpose<T>(
     for column in &mut columns {
         column.resize_with(count, &missing);
     }
-    (names, columns)
+    Ok((names, columns))
 }
 
 /// A flat list: one column.
@@ -218,6 +231,7 @@ fn from_members(
         (None, None) if named.iter().all(|(_, value)| value.is_none()) => 0,
         (None, None) => return Err("a column's values must be a list".into()),
     };
+    check_size(rows, named.len(), rows + named.len())?;
     let series = |value: Option<Value>| match value {
         None => Ok(Series::Object(vec![Value::Float(f64::NAN); rows])),
         Some(Value::List(items)) if items.len() == rows => Ok(infer(items)),
@@ -242,6 +256,7 @@ fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
                     frame.rows
                 ));
             }
+            check_size(rows, frame.columns.len(), rows + frame.columns.len())?;
             for (_, series) in &mut frame.columns {
                 series.repeat(rows);
             }
@@ -250,6 +265,16 @@ fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
         _ => {}
     }
     Ok(frame)
+}
+
+/// Bounds the cells of a frame by the number of values that the body gives.
+pub(super) fn check_size(rows: usize, columns: usize, given: usize) -> Result<(), String> {
+    let cells = rows.saturating_mul(columns);
+    let most = given.saturating_mul(CELLS_PER_VALUE_MAX).saturating_add(CELLS_EXTRA_MAX);
+    if cells <= most {
+        return Ok(());
+    }
+    Err(format!("{rows} rows of {columns} columns are far more cells than the body has values"))
 }
 
 fn numbered(count: usize) -> Vec<Label> {

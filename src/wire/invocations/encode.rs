@@ -40,13 +40,12 @@ impl Encoder {
         &self,
         outputs: &[Output],
         layout: Layout,
-        rows: usize,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
         body.extend_from_slice(b"{\"predictions\": ");
         match layout {
             Layout::Tensors => self.write_tensors(outputs, body),
-            Layout::Records => self.write_records(outputs, rows, body)?,
+            Layout::Records => self.write_records(outputs, body)?,
         }
         body.push(b'}');
         Ok(())
@@ -72,12 +71,7 @@ impl Encoder {
     /// Records: MLflow flattens every output and lays them side by side. Where their flattened
     /// lengths differ it fails; then, and where the model asks for it, a record holds one row and
     /// a cell may be a list (parity policy, P3.1).
-    fn write_records(
-        &self,
-        outputs: &[Output],
-        rows: usize,
-        body: &mut Vec<u8>,
-    ) -> Result<(), WireError> {
+    fn write_records(&self, outputs: &[Output], body: &mut Vec<u8>) -> Result<(), WireError> {
         let flat = |output: &Output| match output {
             Output::Tensor(tensor) => tensor.len(),
             Output::Maps(maps) => maps.len(),
@@ -88,11 +82,13 @@ impl Encoder {
             self.write_record_list(outputs, first, body, |_| Vec::new());
             return Ok(());
         }
-        let by_row = |output: &Output| match output {
-            Output::Tensor(tensor) => tensor.shape().first() == Some(&rows),
-            Output::Maps(maps) => maps.len() == rows,
+        let rows = |output: &Output| match output {
+            Output::Tensor(tensor) => tensor.shape().first().copied(),
+            Output::Maps(maps) => Some(maps.len()),
         };
-        if !outputs.iter().all(by_row) {
+        let shared = outputs.first().and_then(rows);
+        let shared = shared.filter(|_| outputs.iter().all(|output| rows(output) == shared));
+        let Some(rows) = shared else {
             if agree {
                 self.write_record_list(outputs, first, body, |_| Vec::new());
                 return Ok(());
@@ -101,7 +97,7 @@ impl Encoder {
                 "the model's outputs hold different numbers of values and are not all one per \
                  row, so they cannot be answered as records; send the request as 'inputs'",
             ));
-        }
+        };
         self.write_record_list(outputs, rows, body, |output| match output {
             Output::Tensor(tensor) => cell_shape(tensor.shape()),
             Output::Maps(_) => Vec::new(),
@@ -244,13 +240,13 @@ mod tests {
     use crate::model::{GraphOutput, OutputKind};
     use crate::tensor::{DType, Dim, Dims};
 
-    fn encode(outputs: &[Output], layout: Layout, rows: usize, shape: RecordShape) -> String {
+    fn encode(outputs: &[Output], layout: Layout, shape: RecordShape) -> String {
         let kind = OutputKind::Tensor { dtype: DType::F32, dims: Dims(vec![Dim::Any]) };
         let named = ["label", "probabilities"].into_iter().take(outputs.len());
         let named = named.map(|name| GraphOutput { name: name.into(), kind: kind.clone() });
         let io = GraphIo { inputs: Vec::new(), outputs: named.collect() };
         let mut body = Vec::new();
-        match Encoder::new(&io, shape).encode(outputs, layout, rows, &mut body) {
+        match Encoder::new(&io, shape).encode(outputs, layout, &mut body) {
             Ok(()) => String::from_utf8(body).unwrap(),
             Err(error) => error.message,
         }
@@ -266,13 +262,13 @@ mod tests {
     #[test]
     fn tensors_are_nested_lists() {
         assert_eq!(
-            encode(&label_and_probabilities(), Layout::Tensors, 2, RecordShape::Flattened),
+            encode(&label_and_probabilities(), Layout::Tensors, RecordShape::Flattened),
             "{\"predictions\": {\"label\": [1, 0], \"probabilities\": [[0.5, \
              0.10000000149011612], [1.0, NaN]]}}"
         );
         let scalar = Output::Tensor(Tensor::from_vec(&[], vec![3.5_f64]).unwrap());
         assert_eq!(
-            encode(&[scalar], Layout::Tensors, 1, RecordShape::Flattened),
+            encode(&[scalar], Layout::Tensors, RecordShape::Flattened),
             "{\"predictions\": {\"label\": 3.5}}"
         );
     }
@@ -281,11 +277,11 @@ mod tests {
     fn one_output_is_flattened_unless_rows_are_asked_for() {
         let wide = [Output::Tensor(Tensor::from_vec(&[1, 2], vec![1_i64, 2]).unwrap())];
         assert_eq!(
-            encode(&wide, Layout::Records, 1, RecordShape::Flattened),
+            encode(&wide, Layout::Records, RecordShape::Flattened),
             "{\"predictions\": [{\"label\": 1}, {\"label\": 2}]}"
         );
         assert_eq!(
-            encode(&wide, Layout::Records, 1, RecordShape::Rows),
+            encode(&wide, Layout::Records, RecordShape::Rows),
             "{\"predictions\": [{\"label\": [1, 2]}]}"
         );
     }
@@ -293,13 +289,13 @@ mod tests {
     #[test]
     fn outputs_of_different_lengths_are_one_record_a_row() {
         assert_eq!(
-            encode(&label_and_probabilities(), Layout::Records, 2, RecordShape::Flattened),
+            encode(&label_and_probabilities(), Layout::Records, RecordShape::Flattened),
             "{\"predictions\": [{\"label\": 1, \"probabilities\": [0.5, 0.10000000149011612]}, \
              {\"label\": 0, \"probabilities\": [1.0, NaN]}]}"
         );
         let mut outputs = label_and_probabilities();
         outputs[0] = Output::Tensor(Tensor::from_vec(&[3], vec![1_i64, 0, 1]).unwrap());
-        let refused = encode(&outputs, Layout::Records, 2, RecordShape::Flattened);
+        let refused = encode(&outputs, Layout::Records, RecordShape::Flattened);
         assert!(refused.contains("different numbers"), "{refused}");
     }
 
@@ -308,7 +304,7 @@ mod tests {
         let map = vec![(ClassKey::Int(0), 0.5), (ClassKey::Str("é".into()), 1.0)];
         let maps = [Output::Maps(vec![map])];
         assert_eq!(
-            encode(&maps, Layout::Records, 1, RecordShape::Flattened),
+            encode(&maps, Layout::Records, RecordShape::Flattened),
             "{\"predictions\": [{\"label\": {\"0\": 0.5, \"\\u00e9\": 1.0}}]}"
         );
     }

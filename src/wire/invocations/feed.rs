@@ -8,7 +8,7 @@ use super::frame::{Frame, Series};
 use super::numpy::NdArray;
 use super::value::Value;
 use crate::model::{GraphInput, GraphIo};
-use crate::tensor::{DType, Dim, Element as _, Tensor};
+use crate::tensor::{DType, Dim, Tensor};
 use crate::with_array;
 
 /// What reaches the model.

@@ -33,6 +33,8 @@ pub mod params;
 
 pub mod encode;
 
+pub mod stream;
+
 mod error;
 
 pub use error::{WireError, WireErrorKind};

@@ -2,7 +2,7 @@
 //! an error all the same.
 
 use super::WireError;
-use super::datetime::parse_datetime64;
+use super::datetime::is_datetime64;
 use super::enforce::values::enforce_type;
 use super::value::Value;
 use crate::model::{ColumnType, ParamSpec, ParamType, ValueType};
@@ -53,7 +53,7 @@ fn check(value: &Value, spec: &ParamSpec) -> Result<(), String> {
 fn check_scalar(value: &Value, ty: ColumnType) -> Result<(), String> {
     let fits = match (ty, value) {
         (_, Value::None) => true,
-        (ColumnType::Datetime, Value::Str(text)) => parse_datetime64(text).is_some(),
+        (ColumnType::Datetime, Value::Str(text)) => is_datetime64(text),
         (ColumnType::Boolean, Value::Bool(_))
         | (ColumnType::Integer | ColumnType::Long, Value::Int(_) | Value::BigInt(_))
         | (

@@ -3,18 +3,20 @@
 use super::WireError;
 use super::coerce::cast_frame;
 use super::content_type::{self, BodyFormat};
-use super::csv::read_csv;
+use super::csv::{CsvOptions, CsvTypes, Datetimes, read_csv};
 use super::dataframe::{from_records, from_split};
 use super::encode::Encoder;
 use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
+use super::frame::Frame;
 use super::json;
 use super::numpy::NdArray;
 use super::params::enforce_params;
 use super::parquet::read_parquet;
+use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
 use super::value::Value;
-use crate::model::{GraphIo, Output, Schema, Signature, ValueType};
+use crate::model::{ColumnType, GraphIo, Output, Schema, Signature, TensorSpec, ValueType};
 use crate::tensor::Tensor;
 
 /// How one model version speaks the protocol: its signature and its graph, prepared once.
@@ -23,6 +25,7 @@ pub struct Scoring {
     signature: Signature,
     io: GraphIo,
     encoder: Encoder,
+    stream: Option<StreamPlan>,
     options: ScoringOptions,
 }
 
@@ -71,7 +74,8 @@ impl Scoring {
     #[must_use]
     pub fn new(signature: Signature, io: GraphIo, options: ScoringOptions) -> Self {
         let encoder = Encoder::new(&io, options.record_shape);
-        Self { signature, io, encoder, options }
+        let stream = StreamPlan::new(&signature, &io);
+        Self { signature, io, encoder, stream, options }
     }
 
     /// Decodes a body of `content_type` into the graph's feeds.
@@ -79,7 +83,18 @@ impl Scoring {
     /// # Errors
     /// When MLflow's scoring server would refuse the request.
     pub fn decode(&self, content_type: Option<&str>, body: &[u8]) -> Result<Decoded, WireError> {
-        let (data, params) = match content_type::parse(content_type)? {
+        let format = content_type::parse(content_type)?;
+        if let (BodyFormat::Json, Some(stream)) = (format, &self.stream)
+            && let Some(decoded) = stream.decode(body)
+        {
+            return Ok(decoded);
+        }
+        self.decode_exactly(format, body)
+    }
+
+    /// The exact path: what MLflow does, step by step.
+    fn decode_exactly(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded, WireError> {
+        let (data, params) = match format {
             BodyFormat::Json => self.read_json(body)?,
             BodyFormat::Csv => (self.read_csv(body)?, None),
             BodyFormat::Parquet => {
@@ -106,13 +121,12 @@ impl Scoring {
         &self,
         outputs: &[Output],
         layout: Layout,
-        rows: usize,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        self.encoder.encode(outputs, layout, rows, body)
+        self.encoder.encode(outputs, layout, body)
     }
 
-    /// The exact path of a JSON body: Python values first, then pandas' or numpy's rules.
+    /// A JSON body: Python values first, then pandas' or numpy's rules.
     fn read_json(&self, body: &[u8]) -> Result<(Data, Option<Value>), WireError> {
         let members = match json::parse(body) {
             Ok(Value::Dict(members)) => members,
@@ -160,21 +174,27 @@ impl Scoring {
     fn read_csv(&self, body: &[u8]) -> Result<Data, WireError> {
         let text = std::str::from_utf8(body)
             .map_err(|_| WireError::bad_request("the CSV body is not valid UTF-8 text"))?;
-        match &self.signature.inputs {
-            None => read_csv(text, &[]).map(Data::Frame),
-            Some(Schema::Columns(columns)) => {
-                let scalars = columns.specs.iter().map(|spec| match spec.ty {
-                    ValueType::Scalar(ty) => Ok((spec.name.clone(), ty)),
-                    _ => Err(WireError::bad_request(format!(
-                        "column '{}' holds nested values, which CSV cannot; send JSON",
-                        spec.name
-                    ))),
-                });
-                let scalars = scalars.collect::<Result<Vec<_>, _>>()?;
-                read_csv(text, &scalars).map(Data::Frame)
+        let read = |types| read_csv(text, &CsvOptions { types, datetimes: Datetimes::Parse });
+        let columns = match &self.signature.inputs {
+            None => return read(CsvTypes::Inferred).map(Data::Frame),
+            Some(Schema::Tensors(specs)) => {
+                return csv_tensors(read(CsvTypes::Inferred)?, specs);
             }
-            Some(Schema::Tensors(_)) => read_csv(text, &[]).map(Data::Frame),
+            Some(Schema::Columns(columns)) => columns,
+        };
+        let scalars = columns.specs.iter().map(|spec| match spec.ty {
+            ValueType::Scalar(ty) => Ok((spec.name.clone(), ty)),
+            _ => Err(WireError::bad_request(format!(
+                "column '{}' holds nested values, which CSV cannot; send JSON",
+                spec.name
+            ))),
+        });
+        let named = scalars.collect::<Result<Vec<_>, _>>()?;
+        if columns.named {
+            return read(CsvTypes::Named(&named)).map(Data::Frame);
         }
+        let types: Vec<ColumnType> = named.into_iter().map(|(_, ty)| ty).collect();
+        read(CsvTypes::Positional(&types)).map(Data::Frame)
     }
 
     /// Checks the data against the signature, if there is one.
@@ -205,6 +225,22 @@ fn without_schema(data: Data) -> Result<ModelInput, WireError> {
         }
         Data::Item(_) | Data::Rows(_) => {
             Err(WireError::bad_request("expected an array or an object of named arrays"))
+        }
+    }
+}
+
+/// A CSV for a tensor signature, which MLflow always refuses (parity policy, P3.11): named
+/// columns for named tensors, or all columns side by side for the only one.
+fn csv_tensors(frame: Frame, specs: &[TensorSpec]) -> Result<Data, WireError> {
+    let [spec] = specs else {
+        return cast_frame(frame, &Schema::Tensors(specs.to_vec())).map(Data::Frame);
+    };
+    let unnamed = TensorSpec { name: None, ..spec.clone() };
+    let frame = cast_frame(frame, &Schema::Tensors(vec![unnamed.clone()]))?;
+    match enforce_tensors(Data::Frame(frame), &[unnamed])? {
+        ModelInput::Array(array) => Ok(Data::Item(Item::Array(array))),
+        ModelInput::Frame(_) | ModelInput::Named(_) => {
+            Err(WireError::bad_request("the CSV does not fill the model's input"))
         }
     }
 }

@@ -37,7 +37,12 @@ impl Item {
     #[must_use]
     pub fn into_value(self) -> Value {
         match self {
-            Self::Array(array) | Self::Scalar(array) => array.to_list(),
+            // An array of rank 0 is neither a list nor a scalar to the schema's checks.
+            Self::Array(array) if array.shape().is_empty() => Value::Other("a bare value"),
+            Self::Array(array) | Self::Scalar(array) => match array.to_list() {
+                Value::List(items) => Value::Array(items),
+                scalar => scalar,
+            },
             Self::Value(value) => value,
         }
     }
@@ -107,7 +112,8 @@ fn from_records(items: Vec<Value>, schema: Option<&Schema>) -> Result<Data, Wire
         });
         rows.push(cells.collect::<Result<Vec<_>, WireError>>()?);
     }
-    let (names, columns) = transpose(rows, || None);
+    let (names, columns) = transpose(rows, || None)
+        .map_err(|why| WireError::bad_request(format!("instances: {why}")))?;
     let stacked = names.into_iter().zip(columns).map(|(name, cells)| {
         let array = stack_items(cells.into_iter().flatten().collect())
             .map_err(|why| WireError::bad_request(format!("input '{name}': {why}")))?;
@@ -244,8 +250,9 @@ fn convert(data: Value, name: &str, spec: Option<Spec<'_>>) -> Result<Item, Wire
             let value = enforce_type(data, &spec.ty, spec.required)
                 .map_err(|why| failed(&want, why.to_string()))?;
             if is_array(&spec.ty) {
-                // MLflow makes an array of it, which lists of unequal length do not survive.
-                flatten(&value).map_err(|why| failed(&want, why.to_string()))?;
+                return array(&value, ElementType::Inferred)
+                    .map(Item::Array)
+                    .map_err(|why| failed(&want, why.to_string()));
             }
             Ok(Item::Value(value))
         }

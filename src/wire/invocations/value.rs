@@ -26,6 +26,8 @@ pub enum Value {
     /// A value of a Python type that no model input takes (`Timestamp`, `Decimal`, ...), by name.
     Other(&'static str),
     List(Vec<Value>),
+    /// A numpy array inside a cell: a list to every rule, but for how it prints.
+    Array(Vec<Value>),
     /// Keys in order of first appearance, each once (the last value wins).
     Dict(Vec<(String, Value)>),
 }
@@ -51,7 +53,7 @@ impl Value {
             Self::Str(_) | Self::Surrogates(_) => "a string",
             Self::Bytes(_) => "bytes",
             Self::Other(name) => name,
-            Self::List(_) => "an array",
+            Self::List(_) | Self::Array(_) => "an array",
             Self::Dict(_) => "an object",
         }
     }
@@ -59,7 +61,10 @@ impl Value {
     /// `numpy.isscalar(x)`: numbers, booleans, strings and bytes; not null.
     #[must_use]
     pub fn is_scalar(&self) -> bool {
-        !matches!(self, Self::None | Self::List(_) | Self::Dict(_) | Self::Other(_))
+        !matches!(
+            self,
+            Self::None | Self::List(_) | Self::Array(_) | Self::Dict(_) | Self::Other(_)
+        )
     }
 
     /// `pandas.isnull(x)` of a cell: null or NaN.
@@ -94,7 +99,7 @@ impl Value {
             Self::Float(value) => *value != 0.0,
             Self::Str(text) | Self::Surrogates(text) => !text.is_empty(),
             Self::Bytes(bytes) => !bytes.is_empty(),
-            Self::List(items) => !items.is_empty(),
+            Self::List(items) | Self::Array(items) => !items.is_empty(),
             Self::Dict(members) => !members.is_empty(),
         }
     }
@@ -116,9 +121,11 @@ impl Value {
             Self::Bytes(bytes) => {
                 std::str::from_utf8(bytes).ok().and_then(parse_float).ok_or(NotConvertible::Type)
             }
-            Self::Surrogates(_) | Self::Other(_) | Self::List(_) | Self::Dict(_) => {
-                Err(NotConvertible::Type)
-            }
+            Self::Surrogates(_)
+            | Self::Other(_)
+            | Self::List(_)
+            | Self::Array(_)
+            | Self::Dict(_) => Err(NotConvertible::Type),
         }
     }
 
@@ -138,9 +145,12 @@ impl Value {
             Self::Bytes(bytes) => {
                 std::str::from_utf8(bytes).ok().and_then(parse_int).ok_or(NotConvertible::Type)
             }
-            Self::None | Self::Surrogates(_) | Self::Other(_) | Self::List(_) | Self::Dict(_) => {
-                Err(NotConvertible::Type)
-            }
+            Self::None
+            | Self::Surrogates(_)
+            | Self::Other(_)
+            | Self::List(_)
+            | Self::Array(_)
+            | Self::Dict(_) => Err(NotConvertible::Type),
         }
     }
 
@@ -184,6 +194,7 @@ impl Value {
                 }
                 out.push(']');
             }
+            Self::Array(items) => write_array_text(items, out)?,
             Self::Dict(members) => {
                 out.push('{');
                 for (i, (key, value)) in members.iter().enumerate() {
@@ -199,6 +210,43 @@ impl Value {
         }
         Some(())
     }
+}
+
+/// `str()` of a numpy array of one dimension: items apart by blanks, in lines of 75 characters,
+/// with only the ends of a long one.
+fn write_array_text(items: &[Value], out: &mut String) -> Option<()> {
+    const LINE_MAX: usize = 74;
+    const SHOWN_MAX: usize = 1000;
+    const EDGE: usize = 3;
+    let repr = |item: &Value| {
+        let mut text = String::new();
+        item.write_repr(&mut text).map(|()| text)
+    };
+    let words = if items.len() > SHOWN_MAX {
+        let (head, tail) = (&items[..EDGE], &items[items.len() - EDGE..]);
+        let ends = head.iter().map(repr).chain([Some("...".into())]).chain(tail.iter().map(repr));
+        ends.collect::<Option<Vec<_>>>()?
+    } else {
+        items.iter().map(repr).collect::<Option<Vec<_>>>()?
+    };
+    out.push('[');
+    let mut width = 1;
+    for (i, word) in words.iter().enumerate() {
+        let length = word.chars().count();
+        if width + length > LINE_MAX && width > 1 {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push_str("\n ");
+            width = 1;
+        }
+        out.push_str(word);
+        width += length;
+        if i + 1 < words.len() {
+            out.push(' ');
+            width += 1;
+        }
+    }
+    out.push(']');
+    Some(())
 }
 
 /// `repr()` of a string: single quotes unless only those occur inside; escapes as Python's.
@@ -357,6 +405,8 @@ mod tests {
             ("b".into(), Value::None),
         ]);
         assert_eq!(nested.to_text().unwrap(), r#"{'a': [1e+20, "it's"], 'b': None}"#);
+        let array = Value::Array(vec![Value::Str("a".into()), Value::Str(String::new())]);
+        assert_eq!(array.to_text().unwrap(), "['a' '']");
         assert_eq!(Value::Bool(true).to_text().unwrap(), "True");
         assert_eq!(Value::Surrogates("x".into()).to_text(), None);
     }

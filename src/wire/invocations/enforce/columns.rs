@@ -6,7 +6,7 @@ use crate::model::{ColumnSpec, Columns, ValueType};
 use crate::tensor::Tensor;
 use crate::wire::invocations::WireError;
 use crate::wire::invocations::coerce::{describe, type_text};
-use crate::wire::invocations::dataframe::{build, transpose};
+use crate::wire::invocations::dataframe::{build, check_size, transpose};
 use crate::wire::invocations::frame::{Frame, Label, NAT, Series};
 use crate::wire::invocations::infer::infer;
 use crate::wire::invocations::numpy::NdArray;
@@ -111,7 +111,7 @@ fn enforce_column(
 fn to_frame(data: Data, columns: &Columns) -> Result<Frame, String> {
     match data {
         Data::Frame(frame) => Ok(frame),
-        Data::Rows(rows) => Ok(frame_of_rows(rows)),
+        Data::Rows(rows) => frame_of_rows(rows),
         Data::Named(items) => frame_of_named(items, columns),
         Data::Item(Item::Scalar(scalar)) => {
             Ok(Frame { columns: vec![(Label::Number(0), series_of(scalar))], rows: 1 })
@@ -147,7 +147,7 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
         || items.iter().all(|(_, item)| scalar_like(item))
         || items.iter().all(|(_, item)| lone_text(item))
     {
-        return Ok(frame_of_rows(vec![items]));
+        return frame_of_rows(vec![items]);
     }
     let length = |item: &Item| match item {
         Item::Array(array) => array.shape().first().copied(),
@@ -164,6 +164,7 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
     if lengths.any(|other| other != rows) {
         return Err("the columns hold different numbers of values".into());
     }
+    check_size(rows, items.len(), rows + items.len())?;
     let columns = items.into_iter().map(|(name, item)| {
         let series = match item {
             Item::Array(array) if array.shape().len() == 1 => series_of(array),
@@ -239,15 +240,15 @@ fn series_of(array: NdArray) -> Series {
 
 /// `pandas.DataFrame(rows)`. Cells that all come from one conversion keep its dtype; a missing
 /// cell is a plain NaN, which widens numbers to doubles.
-fn frame_of_rows(rows: Vec<Vec<(String, Item)>>) -> Frame {
+fn frame_of_rows(rows: Vec<Vec<(String, Item)>>) -> Result<Frame, String> {
     let count = rows.len();
     let rows: Vec<Vec<(String, Option<Item>)>> = rows
         .into_iter()
         .map(|row| row.into_iter().map(|(name, item)| (name, Some(item))).collect())
         .collect();
-    let (names, columns) = transpose(rows, || None);
+    let (names, columns) = transpose(rows, || None)?;
     let columns = names.into_iter().map(Label::Name).zip(columns.into_iter().map(series_of_cells));
-    Frame { columns: columns.collect(), rows: count }
+    Ok(Frame { columns: columns.collect(), rows: count })
 }
 
 fn series_of_cells(cells: Vec<Option<Item>>) -> Series {

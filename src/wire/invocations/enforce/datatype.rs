@@ -1,6 +1,7 @@
 //! `_enforce_mlflow_datatype`: whether a column's dtype may stand for a declared type.
 
 use crate::model::ColumnType;
+use crate::wire::invocations::datetime::to_datetime;
 use crate::wire::invocations::frame::Series;
 use crate::wire::invocations::infer::infer;
 use crate::wire::invocations::value::Value;
@@ -9,7 +10,7 @@ use crate::wire::invocations::value::Value;
 ///
 /// # Errors
 /// With the column's dtype, when the conversion is not safe.
-pub fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series, String> {
+pub(super) fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series, String> {
     let series = match series {
         // `infer_objects`
         Series::Object(values) if !matches!(ty, ColumnType::Binary | ColumnType::String) => {
@@ -37,10 +38,14 @@ pub fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series, String
         (ColumnType::Float, Series::I64(v)) if zeros_and_ones(&v) => {
             Ok(Series::F32(v.into_iter().map(|v| v as f32).collect()))
         }
+        (ColumnType::Double, Series::Object(values)) => to_numeric(&values),
         (ColumnType::Double, s) => {
             to_double(s).map_or_else(|s| refused(&s), |v| Ok(Series::F64(v)))
         }
-        (ColumnType::Datetime, Series::Object(values)) => all_missing_datetimes(values),
+        (ColumnType::Datetime, s @ Series::Object(_)) => match to_datetime(&s) {
+            Ok(datetimes @ Series::Datetime(_)) => Ok(datetimes),
+            _ => refused(&s),
+        },
         (_, s) => refused(&s),
     }
 }
@@ -88,11 +93,20 @@ fn to_long_32(series: Series) -> Result<Vec<i64>, Series> {
     if matches!(series, Series::I64(_) | Series::U64(_)) { Err(series) } else { to_long(series) }
 }
 
-/// An object column as datetimes: possible here only where every cell is missing.
-fn all_missing_datetimes(values: Vec<Value>) -> Result<Series, String> {
-    if values.iter().all(Value::is_missing) {
-        Ok(Series::Datetime(vec![crate::wire::invocations::frame::NAT; values.len()]))
-    } else {
-        Err("got object values".into())
-    }
+/// `pandas.to_numeric`: MLflow takes any object column for decimals when doubles are declared.
+fn to_numeric(values: &[Value]) -> Result<Series, String> {
+    let numbers = values.iter().map(|value| match value {
+        Value::None => Ok(Value::Float(f64::NAN)),
+        Value::Bool(value) => Ok(Value::Int((*value).into())),
+        Value::Int(_) | Value::BigInt(_) | Value::Float(_) => Ok(value.clone()),
+        // Whatever is empty is missing.
+        Value::Str(text) if text.is_empty() => Ok(Value::Float(f64::NAN)),
+        Value::List(items) | Value::Array(items) if items.is_empty() => Ok(Value::Float(f64::NAN)),
+        Value::Str(text) => match text.trim().parse::<i64>() {
+            Ok(integer) => Ok(Value::Int(integer)),
+            Err(_) => value.to_float().map(Value::Float).map_err(|_| "got text".to_owned()),
+        },
+        other => Err(format!("got {}", other.type_name())),
+    });
+    numbers.collect::<Result<_, _>>().map(infer)
 }

@@ -58,7 +58,7 @@ fn enforce_scalar(value: Value, ty: ColumnType, required: bool) -> Result<Value,
 fn enforce_array(value: Value, items: &ValueType, required: bool) -> Result<Value, CellError> {
     let may_be_empty = !required || matches!(items, ValueType::Any);
     let list = match value {
-        Value::List(list) => list,
+        Value::List(list) | Value::Array(list) => list,
         Value::None if may_be_empty => return Ok(Value::None),
         other => return Err(CellError::new(format!("got {}", other.type_name()))),
     };
@@ -82,6 +82,9 @@ fn enforce_array(value: Value, items: &ValueType, required: bool) -> Result<Valu
 fn as_numpy_list(series: Series, ty: ColumnType) -> Result<Vec<Value>, CellError> {
     let values = series.into_values();
     let text = |value: Value| {
+        if matches!(value, Value::List(_) | Value::Array(_)) {
+            return Err(CellError::new("its items should be single values, got an array"));
+        }
         value.to_text().ok_or_else(|| CellError::new(format!("got {}", value.type_name())))
     };
     match ty {

@@ -1,0 +1,67 @@
+# The project's commands. A laptop and the CI run the same ones.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# tract comes on top of the default features, so one build tests both engines.
+FEATURES := tract
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := target/mlflow-venv
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help setup build run test test-rust test-mlflow lint doc bench clean
+
+help: ## What there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Put the pinned ONNX Runtime library under target/
+	@scripts/onnxruntime.sh
+
+build: setup ## The release binary
+	cargo build --release --locked
+
+run: build ## Serve the wine model on 127.0.0.1:8080
+	$(TARGET)/release/flowgate serve models/wine-quality --host 127.0.0.1 --port 8080
+
+test: lint doc test-rust test-mlflow ## Everything that the CI checks
+
+test-rust: setup ## Unit, conformance, bad-input and tidy tests, with both engines
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --features $(FEATURES)
+else
+	cargo test --locked --features $(FEATURES) --all-targets
+endif
+	cargo test --locked --features $(FEATURES) --doc
+
+test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFERENTIAL=1)
+	@if [ "$${FLOWGATE_SKIP_DIFFERENTIAL:-}" = 1 ]; then \
+	  echo "test-mlflow: skipped, FLOWGATE_SKIP_DIFFERENTIAL=1"; \
+	else \
+	  cargo build --locked --features $(FEATURES); \
+	  scripts/mlflow-venv.sh; \
+	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
+	  $(VENV)/bin/python tests/differential/differential.py; \
+	  $(VENV)/bin/python -m pytest -q tests/client; \
+	fi
+
+lint: ## Format, clippy, the build without ONNX Runtime, licences
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo check --locked --no-default-features --features tract
+ifeq ($(DENY),yes)
+	cargo deny --locked --all-features check
+else
+	@echo "lint: cargo-deny is not installed, so licences and advisories are not checked"
+endif
+
+doc: ## The API documentation, without warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
+
+bench: setup ## The benchmarks
+	cargo bench --locked --features $(FEATURES)
+
+clean: ## Remove what was built, the library and the virtual environment too
+	cargo clean

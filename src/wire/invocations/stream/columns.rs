@@ -1,0 +1,361 @@
+//! Named columns of scalars: data frames by row, by record, or by column.
+
+use super::cursor::{Cell, Cursor, Number};
+use crate::model::{ColumnType, Columns, GraphIo, ValueType};
+use crate::tensor::{DType, Tensor};
+use crate::wire::invocations::feed::{Casts, ModelInput, feed};
+use crate::wire::invocations::frame::{Frame, Label, Series};
+use crate::wire::invocations::scoring::{Decoded, Layout};
+use crate::wire::invocations::value::Value;
+
+/// The columns that a request fills.
+#[derive(Clone, Debug)]
+pub(super) struct ColumnTarget {
+    columns: Vec<Column>,
+    io: GraphIo,
+    /// The graph's element type, where all columns become one matrix of floats.
+    matrix: Option<DType>,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    name: String,
+    ty: ColumnType,
+    required: bool,
+}
+
+/// Largest integer up to which every integer is a float32.
+const F32_INT_MAX: u64 = 1 << 24;
+/// Where a request's column goes; extra ones go nowhere.
+type Place = Option<usize>;
+
+impl ColumnTarget {
+    pub(super) fn new(columns: &Columns, io: &GraphIo) -> Option<Self> {
+        if !columns.named {
+            return None;
+        }
+        let columns = columns.specs.iter().map(|spec| match spec.ty {
+            ValueType::Scalar(ColumnType::Binary | ColumnType::Datetime) => None,
+            ValueType::Scalar(ty) => {
+                Some(Column { name: spec.name.clone(), ty, required: spec.required })
+            }
+            _ => None,
+        });
+        let columns = columns.collect::<Option<Vec<_>>>()?;
+        let repeated = columns
+            .iter()
+            .enumerate()
+            .any(|(i, column)| columns[..i].iter().any(|earlier| earlier.name == column.name));
+        let matrix = matrix_type(&columns, io);
+        (!repeated).then(|| Self { columns, io: io.clone(), matrix })
+    }
+
+    /// Starts the columns that the places name; `None` where a required one is missing.
+    fn start(&self, places: &[Place]) -> Option<Sink> {
+        let mut present = vec![false; self.columns.len()];
+        for &place in places.iter().flatten() {
+            if std::mem::replace(&mut present[place], true) {
+                return None;
+            }
+        }
+        let complete = present.iter().zip(&self.columns).all(|(has, c)| *has || !c.required);
+        if !complete {
+            return None;
+        }
+        match self.matrix {
+            Some(dtype) => present.iter().all(|has| *has).then(|| Sink::matrix(dtype)),
+            None => Some(Sink::Columns(
+                self.columns
+                    .iter()
+                    .zip(present)
+                    .map(|(column, has)| has.then(|| empty_series(column.ty)).flatten())
+                    .collect(),
+            )),
+        }
+    }
+
+    /// Finds a name's column, most likely the one at `guess`.
+    fn place(&self, name: &str, guess: usize) -> Place {
+        if self.columns.get(guess).is_some_and(|column| column.name == name) {
+            return Some(guess);
+        }
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    fn finish(&self, sink: Sink, rows: usize) -> Option<Decoded> {
+        let width = self.columns.len();
+        let feeds = match sink {
+            Sink::F32(values) => vec![Tensor::from_vec(&[rows, width], values)?],
+            Sink::F64(values) => vec![Tensor::from_vec(&[rows, width], values)?],
+            Sink::Columns(series) => {
+                let columns = self.columns.iter().zip(series).filter_map(|(column, series)| {
+                    Some((Label::Name(column.name.clone()), series?))
+                });
+                let frame = Frame { columns: columns.collect(), rows };
+                feed(ModelInput::Frame(frame), &self.io, Casts::Exact).ok()?.0
+            }
+        };
+        Some(Decoded { feeds, rows, layout: Layout::Records })
+    }
+}
+
+/// The float type of the graph, if all columns are numbers that pandas would hold in one matrix
+/// of floats.
+fn matrix_type(columns: &[Column], io: &GraphIo) -> Option<DType> {
+    let [input] = io.inputs.as_slice() else { return None };
+    let is = |ty: ColumnType| columns.iter().filter(|column| column.ty == ty).count();
+    let (doubles, floats) = (is(ColumnType::Double), is(ColumnType::Float));
+    let integers = is(ColumnType::Long) + is(ColumnType::Integer);
+    let numbers = doubles + floats + integers == columns.len();
+    let common = if doubles > 0 || (floats > 0 && integers > 0) { DType::F64 } else { DType::F32 };
+    let any_float = doubles + floats > 0;
+    let direct = matches!((common, input.dtype), (_, DType::F32) | (DType::F64, DType::F64));
+    (numbers && any_float && direct).then_some(input.dtype)
+}
+
+fn empty_series(ty: ColumnType) -> Option<Series> {
+    Some(match ty {
+        ColumnType::Boolean => Series::Bool(Vec::new()),
+        ColumnType::Integer => Series::I32(Vec::new()),
+        ColumnType::Long => Series::I64(Vec::new()),
+        ColumnType::Float => Series::F32(Vec::new()),
+        ColumnType::Double => Series::F64(Vec::new()),
+        ColumnType::String => Series::Object(Vec::new()),
+        ColumnType::Binary | ColumnType::Datetime => return None,
+    })
+}
+
+/// Where cells are collected.
+enum Sink {
+    /// Rows of floats, in the graph's own type.
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    /// A series for each declared column that the request has.
+    Columns(Vec<Option<Series>>),
+}
+
+impl Sink {
+    fn matrix(dtype: DType) -> Self {
+        if dtype == DType::F32 { Self::F32(Vec::new()) } else { Self::F64(Vec::new()) }
+    }
+
+    /// Makes room for another row of a matrix.
+    fn start_row(&mut self, width: usize) {
+        match self {
+            Self::F32(values) => values.resize(values.len() + width, 0.0),
+            Self::F64(values) => values.resize(values.len() + width, 0.0),
+            Self::Columns(_) => {}
+        }
+    }
+
+    /// Puts a cell of the last row.
+    fn put(&mut self, place: usize, column: &Column, width: usize, cell: Cell<'_>) -> Option<()> {
+        match self {
+            Self::F32(values) => {
+                let at = values.len() - width + place;
+                values[at] = as_float(&cell, column.ty)? as f32;
+            }
+            Self::F64(values) => {
+                let at = values.len() - width + place;
+                values[at] = as_float(&cell, column.ty)?;
+            }
+            Self::Columns(series) => push(series[place].as_mut()?, cell)?,
+        }
+        Some(())
+    }
+}
+
+/// A number cell of a column in that column's own precision, as a double.
+fn as_float(cell: &Cell<'_>, ty: ColumnType) -> Option<f64> {
+    match (ty, cell) {
+        (ColumnType::Double, Cell::Number(Number::Float(value))) => Some(*value),
+        (ColumnType::Double | ColumnType::Long, Cell::Number(Number::Int(value))) => {
+            Some(*value as f64)
+        }
+        (ColumnType::Double | ColumnType::Float, Cell::Null) => Some(f64::NAN),
+        (ColumnType::Float, Cell::Number(Number::Float(value))) => Some(f64::from(*value as f32)),
+        (ColumnType::Float, Cell::Number(Number::Int(value))) => {
+            (value.unsigned_abs() <= F32_INT_MAX).then_some(*value as f64)
+        }
+        (ColumnType::Integer, Cell::Number(Number::Int(value))) => {
+            i32::try_from(*value).ok().map(f64::from)
+        }
+        _ => None,
+    }
+}
+
+fn push(series: &mut Series, cell: Cell<'_>) -> Option<()> {
+    match (series, cell) {
+        (Series::Bool(values), Cell::Bool(value)) => values.push(value),
+        (Series::I32(values), Cell::Number(Number::Int(value))) => {
+            values.push(i32::try_from(value).ok()?);
+        }
+        (Series::I64(values), Cell::Number(Number::Int(value))) => values.push(value),
+        (Series::F32(values), cell) => values.push(as_float(&cell, ColumnType::Float)? as f32),
+        (Series::F64(values), cell) => values.push(as_float(&cell, ColumnType::Double)?),
+        (Series::Object(values), Cell::Text(text)) => values.push(Value::Str(text.into_owned())),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// `{"columns": [...], "index": [...], "data": [[...], ...]}`, the names before the data.
+pub(super) fn split(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
+    let width = target.columns.len();
+    cursor.expect(b'{')?;
+    let (mut places, mut index, mut filled) = (None, None, None);
+    loop {
+        match cursor.name()? {
+            "columns" if places.is_none() => places = Some(names(target, cursor)?),
+            "index" if index.is_none() => index = Some(cursor.count_cells()?),
+            "data" if filled.is_none() => {
+                let places = places.as_deref()?;
+                let mut sink = target.start(places)?;
+                let mut rows = 0;
+                cursor.expect(b'[')?;
+                loop {
+                    sink.start_row(width);
+                    row(target, places, &mut sink, cursor)?;
+                    rows += 1;
+                    if !cursor.more(b']')? {
+                        break;
+                    }
+                }
+                filled = Some((sink, rows));
+            }
+            _ => return None,
+        }
+        if !cursor.more(b'}')? {
+            break;
+        }
+    }
+    let (sink, rows) = filled?;
+    if index.is_some_and(|index| index != rows) {
+        return None;
+    }
+    target.finish(sink, rows)
+}
+
+fn names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Place>> {
+    let mut places = Vec::with_capacity(target.columns.len());
+    cursor.expect(b'[')?;
+    loop {
+        let name = cursor.plain_string()?;
+        places.push(target.place(name, places.len()));
+        if !cursor.more(b']')? {
+            return Some(places);
+        }
+    }
+}
+
+fn row(
+    target: &ColumnTarget,
+    places: &[Place],
+    sink: &mut Sink,
+    cursor: &mut Cursor<'_>,
+) -> Option<()> {
+    cursor.expect(b'[')?;
+    for (i, place) in places.iter().enumerate() {
+        let cell = cursor.cell()?;
+        if let Some(place) = *place {
+            sink.put(place, &target.columns[place], target.columns.len(), cell)?;
+        }
+        let more = cursor.more(b']')?;
+        if more == (i + 1 == places.len()) {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// `[{"a": 1, ...}, ...]`: every record with the same columns as the first.
+pub(super) fn records(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
+    let width = target.columns.len();
+    cursor.expect(b'[')?;
+    // The first record is read twice: once for its names.
+    let places = record_names(target, &mut cursor.clone())?;
+    let mut sink = target.start(&places)?;
+    let mut rows = 0;
+    loop {
+        sink.start_row(width);
+        record(target, &places, &mut sink, cursor)?;
+        rows += 1;
+        if !cursor.more(b']')? {
+            break;
+        }
+    }
+    target.finish(sink, rows)
+}
+
+fn record_names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Place>> {
+    let mut places = Vec::with_capacity(target.columns.len());
+    cursor.expect(b'{')?;
+    loop {
+        let name = cursor.name()?;
+        // An extra column could repeat, which does no harm, as it is dropped.
+        places.push(target.place(name, places.len()));
+        cursor.cell()?;
+        if !cursor.more(b'}')? {
+            return Some(places);
+        }
+    }
+}
+
+/// A record with its members in the first record's order.
+fn record(
+    target: &ColumnTarget,
+    places: &[Place],
+    sink: &mut Sink,
+    cursor: &mut Cursor<'_>,
+) -> Option<()> {
+    cursor.expect(b'{')?;
+    for (i, place) in places.iter().enumerate() {
+        let name = cursor.name()?;
+        let cell = cursor.cell()?;
+        match *place {
+            Some(place) if target.columns[place].name == name => {
+                sink.put(place, &target.columns[place], target.columns.len(), cell)?;
+            }
+            Some(_) => return None,
+            None if target.place(name, 0).is_some() => return None,
+            None => {}
+        }
+        let more = cursor.more(b'}')?;
+        if more == (i + 1 == places.len()) {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// `{"a": [1, 2], "b": [3, 4]}`: flat lists of equal length.
+pub(super) fn lists(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
+    let mut series: Vec<Option<Series>> = target.columns.iter().map(|_| None).collect();
+    let mut rows = None;
+    cursor.expect(b'{')?;
+    loop {
+        // Extra columns take part in the check of lengths: leave them to the exact path.
+        let place = target.place(cursor.name()?, 0)?;
+        if series[place].is_some() {
+            return None;
+        }
+        let mut column = empty_series(target.columns[place].ty)?;
+        cursor.expect(b'[')?;
+        loop {
+            push(&mut column, cursor.cell()?)?;
+            if !cursor.more(b']')? {
+                break;
+            }
+        }
+        if *rows.get_or_insert(column.len()) != column.len() {
+            return None;
+        }
+        series[place] = Some(column);
+        if !cursor.more(b'}')? {
+            break;
+        }
+    }
+    let complete = target.columns.iter().zip(&series).all(|(c, s)| s.is_some() || !c.required);
+    complete.then_some(())?;
+    target.finish(Sink::Columns(series), rows?)
+}

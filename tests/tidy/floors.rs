@@ -1,0 +1,86 @@
+//! The floors: a module imports only from floors below its own. One package cannot ask the
+//! compiler for one-way dependencies, so this does.
+
+use crate::source::Source;
+
+/// Each module's floor; `ARCHITECTURE.md` has the same table with the reasons.
+const FLOORS: [(&str, u8); 18] = [
+    ("tensor", 0),
+    ("model", 0),
+    ("sync", 0),
+    ("mlflow", 1),
+    ("wire", 1),
+    ("drift", 1),
+    ("telemetry", 1),
+    ("backend", 2),
+    ("store", 2),
+    ("source", 2),
+    ("batch", 3),
+    ("servable", 4),
+    ("lifecycle", 5),
+    ("server", 6),
+    ("config", 7),
+    ("app", 8),
+    ("main", 9),
+    ("lib", 9),
+];
+
+/// Imports between modules of one floor that are allowed: who may import whom.
+const SIBLINGS: [(&str, &str); 1] = [("model", "tensor")];
+
+pub(crate) fn faults(source: &Source) -> Vec<String> {
+    let Some(own) = source.path.strip_prefix("src/") else { return Vec::new() };
+    let module = own.split('/').next().unwrap_or(own).trim_end_matches(".rs");
+    let Some(floor) = floor(module) else {
+        return vec![format!("{}: module `{module}` has no floor in tests/tidy", source.path)];
+    };
+    source
+        .product_lines()
+        .flat_map(|(line, code)| imports(code).map(move |other| (line, other)))
+        .filter(|(_, other)| *other != module && !SIBLINGS.contains(&(module, *other)))
+        .filter(|(_, other)| self::floor(other).is_some_and(|other| other >= floor))
+        .map(|(line, other)| {
+            format!(
+                "{}:{line}: `{module}` imports `{other}`, which is not below it: floors keep the \
+                 parts replaceable; move the code, or change the table and ARCHITECTURE.md",
+                source.path
+            )
+        })
+        .collect()
+}
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+/// The top-level modules that a line of code names: `crate::x`, `flowgate::x`, `crate::{x, y}`.
+fn imports(code: &str) -> impl Iterator<Item = &str> {
+    ["crate::", "flowgate::"].into_iter().flat_map(|root| code.split(root).skip(1)).flat_map(
+        |rest| {
+            let (list, group) = match rest.strip_prefix('{') {
+                Some(inner) => (inner.split('}').next().unwrap_or(inner), true),
+                None => (rest, false),
+            };
+            list.split(',').take(if group { usize::MAX } else { 1 }).map(|item| {
+                let item = item.trim();
+                let end = item.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                &item[..end.unwrap_or(item.len())]
+            })
+        },
+    )
+}
+
+#[test]
+fn an_upward_import_is_seen() {
+    let bad = |path: &str, text: &str| !faults(&Source::new(path, text)).is_empty();
+    assert!(bad("src/wire/json.rs", "use crate::server::Server;"));
+    assert!(bad("src/wire/json.rs", "fn f() -> crate::backend::RunError {"));
+    assert!(bad("src/wire/json.rs", "use crate::{model::Schema, batch::Job};"));
+    assert!(bad("src/wire/json.rs", "use crate::mlflow::Flavor;"), "one floor, not named");
+    assert!(bad("src/server/infer.rs", "use crate::config::Config;"));
+    assert!(bad("src/novelty.rs", "use crate::tensor::Tensor;"), "a module without a floor");
+    assert!(!bad("src/model/graph.rs", "use crate::tensor::Tensor;"), "a named sibling");
+    assert!(!bad("src/wire/json.rs", "// crate::server"));
+    assert!(!bad("src/server/infer.rs", "use crate::wire::coding::Coding;"));
+    assert!(!bad("src/main.rs", "fn main() { flowgate::app::run() }"));
+}

@@ -227,14 +227,12 @@ fn load_one(
     let mut resolved =
         resolve_all(&model.path.to_string_lossy(), None).map_err(|cause| refused(&cause))?;
     if let Some(name) = &model.name {
-        match resolved.as_mut_slice() {
-            [one] => one.name = name.clone(),
-            _ => {
-                return Err(refused(&format_args!(
-                    "it holds several models, which cannot all be named {name}; name the folder of one"
-                )));
-            }
-        }
+        let [one] = resolved.as_mut_slice() else {
+            return Err(refused(&format_args!(
+                "it holds several models, which cannot all be named {name}; give the folder of one"
+            )));
+        };
+        one.name = name.clone();
     }
     let options = LoadOptions {
         providers: config.onnxruntime.providers.clone(),

@@ -1,3 +1,5 @@
+//! The merged configuration, from what was given to what is in force.
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;

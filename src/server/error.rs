@@ -162,7 +162,8 @@ fn envelope(class: &Class, message: &str) -> HttpResponse {
     let Class(status, error_code, sqlstate, error_class) = class;
     let message = json_string(message);
     let body = format!(
-        r#"{{"error_code": "{error_code}", "message": {message}, "sqlstate": "{sqlstate}", "error_class": "{error_class}"}}"#
+        "{{\"error_code\": \"{error_code}\", \"message\": {message}, \
+         \"sqlstate\": \"{sqlstate}\", \"error_class\": \"{error_class}\"}}"
     );
     start(*status, APPLICATION_JSON).body(body)
 }

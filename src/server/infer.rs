@@ -20,6 +20,12 @@ use super::route::{self, Route};
 /// that names another than its own.
 const MLFLOW_VERSION: &str = "3.18.0";
 
+/// The page for people. Self-contained: it loads nothing from anywhere.
+const DOCS_PAGE: &str = include_str!("pages/docs.html");
+
+/// The same for machines.
+const OPENAPI: &str = include_str!("pages/openapi.json");
+
 /// What every worker shares.
 pub(super) struct Shared {
     pub(super) table: Arc<ServingTable>,
@@ -38,6 +44,8 @@ pub(super) async fn handle(
     match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
         Route::Version => error::start(StatusCode::OK, APPLICATION_JSON).body(MLFLOW_VERSION),
+        Route::Docs => error::start(StatusCode::OK, "text/html; charset=utf-8").body(DOCS_PAGE),
+        Route::OpenApi => error::start(StatusCode::OK, APPLICATION_JSON).body(OPENAPI),
         Route::Invocations(name) => {
             let servable = match name {
                 None => Some(shared.table.default_servable()),

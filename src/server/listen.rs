@@ -1,12 +1,18 @@
 //! Binding and running the server.
 
+use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+#[cfg(target_os = "linux")]
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 
 use crate::servable::{InferencePool, ServingTable};
 
@@ -37,6 +43,10 @@ pub fn listen(
     let server = HttpServer::new(move || {
         App::new().app_data(shared.clone()).default_service(web::to(handle))
     })
+    .on_connect({
+        let timeout = options.request_timeout;
+        move |connection, _| bound_stalls(connection, timeout)
+    })
     .disable_signals()
     .workers(options.workers)
     // The handlers never leave their event loop.
@@ -56,6 +66,19 @@ pub fn listen(
         .ok_or_else(|| io::Error::other("the host resolves to no address"))?;
     let server = server.run();
     Ok(Listening { handle: server.handle(), server, address })
+}
+
+/// Lets the system end a connection whose client takes no byte of its answer for `timeout`: no
+/// timer of ours runs while an answer waits to be sent.
+fn bound_stalls(connection: &dyn Any, timeout: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<TcpStream>()
+        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
+    {
+        tracing::debug!(%error, "a connection without a bound on stalls");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (connection, timeout);
 }
 
 /// Where to listen. Port 0 means a different port on each address, so only the first is taken.

@@ -9,6 +9,10 @@ pub(super) enum Route {
     Health,
     /// `GET /version`.
     Version,
+    /// `GET /docs`, `GET /redoc`: where FastAPI has pages about the server.
+    Docs,
+    /// `GET /openapi.json`.
+    OpenApi,
     /// `POST /invocations`, `POST /invocations/{name}`; `None` is the default model.
     Invocations(Option<String>),
     /// The path is known, the method is not the one.
@@ -26,6 +30,8 @@ pub(super) enum Route {
 enum Endpoint {
     Health,
     Version,
+    Docs,
+    OpenApi,
     Invocations(Option<String>),
 }
 
@@ -35,8 +41,13 @@ pub(super) fn resolve(method: &str, path: &str, is_model: impl Fn(&str) -> bool)
     match (endpoint(&decoded, &is_model), method) {
         (Some(Endpoint::Health), "GET" | "HEAD") => Route::Health,
         (Some(Endpoint::Version), "GET" | "HEAD") => Route::Version,
+        (Some(Endpoint::Docs), "GET" | "HEAD") => Route::Docs,
+        (Some(Endpoint::OpenApi), "GET" | "HEAD") => Route::OpenApi,
         (Some(Endpoint::Invocations(name)), "POST") => Route::Invocations(name),
         (Some(Endpoint::Health | Endpoint::Version), _) => Route::MethodNotAllowed { allow: "GET" },
+        (Some(Endpoint::Docs | Endpoint::OpenApi), _) => {
+            Route::MethodNotAllowed { allow: "GET, HEAD" }
+        }
         (Some(Endpoint::Invocations(_)), _) => Route::MethodNotAllowed { allow: "POST" },
         (None, _) => {
             let trimmed = decoded.trim_end_matches('/');
@@ -52,6 +63,8 @@ fn endpoint(path: &str, is_model: impl Fn(&str) -> bool) -> Option<Endpoint> {
     match path {
         "/ping" | "/health" => Some(Endpoint::Health),
         "/version" => Some(Endpoint::Version),
+        "/docs" | "/redoc" => Some(Endpoint::Docs),
+        "/openapi.json" => Some(Endpoint::OpenApi),
         "/invocations" => Some(Endpoint::Invocations(None)),
         _ => {
             let name = path.strip_prefix("/invocations/").filter(|name| is_model(name))?;
@@ -125,8 +138,7 @@ mod tests {
 
     #[test]
     fn other_paths_are_unknown() {
-        let paths = ["/", "", "*", "//ping", "/PING", "/invocations/x", "/invocations//", "/ping%"];
-        for path in paths.into_iter().filter(|path| *path != "/invocations//") {
+        for path in ["/", "", "*", "//ping", "/PING", "/invocations/x", "/ping%"] {
             assert_eq!(of("GET", path), Route::NotFound, "{path}");
             assert_eq!(of("POST", path), Route::NotFound, "{path}");
         }

@@ -45,6 +45,16 @@ fn a_head_that_never_ends_is_408_and_closes_the_connection() {
 }
 
 #[test]
+fn a_client_that_reads_no_answer_loses_its_connection() {
+    let server = TestServer::start(&[("timeout", "1s")]);
+    let mut client = server.client();
+    // Answers pile up, unread, until the sockets are full; then the server takes no more requests.
+    let pings = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    while client.try_send(&pings) {}
+    assert!(client.was_reset());
+}
+
+#[test]
 fn an_idle_connection_is_closed() {
     let server = TestServer::start(&[("keep-alive", "100ms")]);
     let mut client = server.client();

@@ -25,6 +25,21 @@ fn version_is_that_of_the_mlflow_we_answer_as() {
 }
 
 #[test]
+fn pages_about_the_server_are_where_fastapi_has_them() {
+    let server = TestServer::start(&[]);
+    let mut client = server.client();
+    for path in ["/docs", "/redoc"] {
+        let reply = client.request("GET", path, &[], b"");
+        assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(reply.text().contains("POST /invocations"), "{path}");
+    }
+    let reply = client.request("GET", "/openapi.json", &[], b"");
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let document: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert!(document["paths"]["/invocations"]["post"].is_object());
+}
+
+#[test]
 fn head_on_health_routes_is_the_get_without_its_body() {
     let server = TestServer::start(&[]);
     let mut client = server.client();

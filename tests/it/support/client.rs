@@ -1,7 +1,7 @@
 //! An HTTP client that sends what it is told, byte by byte.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -24,12 +24,26 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         // Far beyond anything a test waits for: a hang must fail, not hang.
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_mins(1))).unwrap();
         Self { stream }
     }
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends bytes; false if the connection fails, or takes none of them for a minute.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Whether the other side has given the connection up.
+    pub(crate) fn was_reset(&self) -> bool {
+        let error = self.stream.take_error().unwrap();
+        let probe = || (&self.stream).write_all(b"x").err();
+        let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        error.or_else(probe).is_some_and(|error| broken.contains(&error.kind()))
     }
 
     /// Reads one answer whose length is announced (or has no body).

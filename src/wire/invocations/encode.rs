@@ -62,7 +62,7 @@ impl Encoder {
                 Output::Tensor(tensor) => {
                     with_array!(tensor, array => write_nested(array.shape(), slice(array), body));
                 }
-                Output::Maps(maps) => write_list(maps, body, |map, body| write_map(map, body)),
+                Output::Maps(maps) => write_list(maps, body, write_map),
             }
         }
         body.push(b'}');

@@ -27,6 +27,8 @@ pub enum Series {
     DatetimeTz(Vec<i64>),
     /// `object`: any Python value, cell by cell.
     Object(Vec<Value>),
+    /// `category`, by the cells' own values.
+    Category(Vec<Value>),
 }
 
 /// A column's label. Names come from JSON keys or a CSV header; pandas numbers unnamed columns.
@@ -61,7 +63,7 @@ macro_rules! each_series {
             Series::F32($values) => $body,
             Series::F64($values) => $body,
             Series::Datetime($values) | Series::DatetimeTz($values) => $body,
-            Series::Object($values) => $body,
+            Series::Object($values) | Series::Category($values) => $body,
         }
     };
 }
@@ -75,11 +77,15 @@ impl Series {
 
     /// Repeats the first cell until there are `rows` (or cuts to none).
     pub fn repeat(&mut self, rows: usize) {
-        each_series!(self, values => {
-            let Some(first) = values.first().cloned() else { return };
-            values.clear();
-            values.resize(rows, first);
-        });
+        // Not all of the types are `Copy`.
+        #[allow(clippy::cloned_instead_of_copied)]
+        {
+            each_series!(self, values => {
+                let Some(first) = values.first().cloned() else { return };
+                values.clear();
+                values.resize(rows, first);
+            });
+        }
     }
 
     /// The cells as Python values (`astype(object)`).
@@ -107,7 +113,7 @@ impl Series {
             Self::Datetime(values) | Self::DatetimeTz(values) => {
                 values.iter().map(|_| Value::Other("pandas.Timestamp")).collect()
             }
-            Self::Object(values) => values,
+            Self::Object(values) | Self::Category(values) => values,
         }
     }
 
@@ -136,6 +142,7 @@ impl Series {
             Self::Datetime(_) => "datetime64[ns]",
             Self::DatetimeTz(_) => "datetime64[ns, tz]",
             Self::Object(_) => "object",
+            Self::Category(_) => "category",
         }
     }
 }

@@ -52,9 +52,9 @@ fn check(value: &Value, spec: &ParamSpec) -> Result<(), String> {
 /// `_enforce_param_datatype`: null is allowed; integers may stand for longs and floats.
 fn check_scalar(value: &Value, ty: ColumnType) -> Result<(), String> {
     let fits = match (ty, value) {
-        (_, Value::None) => true,
         (ColumnType::Datetime, Value::Str(text)) => is_datetime64(text),
-        (ColumnType::Boolean, Value::Bool(_))
+        (_, Value::None)
+        | (ColumnType::Boolean, Value::Bool(_))
         | (ColumnType::Integer | ColumnType::Long, Value::Int(_) | Value::BigInt(_))
         | (
             ColumnType::Float | ColumnType::Double,

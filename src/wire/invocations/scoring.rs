@@ -92,18 +92,44 @@ impl Scoring {
         self.decode_exactly(format, body)
     }
 
+    /// What the streaming decoder makes of a JSON body alone.
+    #[cfg(test)]
+    pub(super) fn stream(&self, body: &[u8]) -> Option<Decoded> {
+        self.stream.as_ref()?.decode(body)
+    }
+
+    /// What the exact path makes of a JSON body.
+    #[cfg(test)]
+    pub(super) fn decode_json_exactly(&self, body: &[u8]) -> Result<Decoded, WireError> {
+        self.decode_exactly(BodyFormat::Json, body)
+    }
+
     /// The exact path: what MLflow does, step by step.
     fn decode_exactly(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded, WireError> {
         let (data, params) = match format {
             BodyFormat::Json => self.read_json(body)?,
-            BodyFormat::Csv => (self.read_csv(body)?, None),
+            BodyFormat::Csv => return self.decode_csv(body),
             BodyFormat::Parquet => {
                 (Data::Frame(read_parquet(body, self.options.decoded_bytes_max)?), None)
             }
         };
+        self.finish(data, params.as_ref())
+    }
+
+    fn decode_csv(&self, body: &[u8]) -> Result<Decoded, WireError> {
+        let (data, refused_by_mlflow) = self.read_csv(body)?;
+        self.finish(data, None).map_err(|error| {
+            // MLflow refuses all of these while it parses, so whatever does not fit is an error
+            // of parsing.
+            if refused_by_mlflow { WireError::bad_request(error.message) } else { error }
+        })
+    }
+
+    /// From data to feeds.
+    fn finish(&self, data: Data, params: Option<&Value>) -> Result<Decoded, WireError> {
         let (input, casts) = self.enforce(data)?;
         if let Some(specs) = &self.signature.params {
-            enforce_params(params.as_ref(), specs)?;
+            enforce_params(params, specs)?;
         }
         let layout = match input {
             ModelInput::Frame(_) => Layout::Records,
@@ -171,7 +197,8 @@ impl Scoring {
         }
     }
 
-    fn read_csv(&self, body: &[u8]) -> Result<Data, WireError> {
+    /// A CSV's data, and whether MLflow refuses every CSV of this kind (parity policy, P3.11).
+    fn read_csv(&self, body: &[u8]) -> Result<(Data, bool), WireError> {
         let text = std::str::from_utf8(body)
             .map_err(|_| WireError::bad_request("the CSV body is not valid UTF-8 text"))?;
         let options = CsvOptions {
@@ -179,15 +206,13 @@ impl Scoring {
             datetimes: Datetimes::Parse,
             uneven_rows: UnevenRows::Fit,
         };
-        let read = |types| read_csv(text, &CsvOptions { types, ..options });
         let columns = match &self.signature.inputs {
-            None => return read(CsvTypes::Inferred).map(Data::Frame),
+            None => return Ok((Data::Frame(read_csv(text, &options)?), false)),
             Some(Schema::Tensors(specs)) => {
                 let strict = CsvOptions { uneven_rows: UnevenRows::Refuse, ..options };
-                // MLflow refuses all of these while it parses, so whatever does not fit is an
-                // error of parsing.
-                return csv_tensors(read_csv(text, &strict)?, specs)
-                    .map_err(|error| WireError::bad_request(error.message));
+                let data = csv_tensors(read_csv(text, &strict)?, specs)
+                    .map_err(|error| WireError::bad_request(error.message))?;
+                return Ok((data, true));
             }
             Some(Schema::Columns(columns)) => columns,
         };
@@ -199,11 +224,13 @@ impl Scoring {
             ))),
         });
         let named = scalars.collect::<Result<Vec<_>, _>>()?;
-        if columns.named {
-            return read(CsvTypes::Named(&named)).map(Data::Frame);
-        }
-        let types: Vec<ColumnType> = named.into_iter().map(|(_, ty)| ty).collect();
-        read(CsvTypes::Positional(&types)).map(Data::Frame)
+        let positional: Vec<ColumnType> = named.iter().map(|(_, ty)| *ty).collect();
+        let types =
+            if columns.named { CsvTypes::Named(&named) } else { CsvTypes::Positional(&positional) };
+        let frame = read_csv(text, &CsvOptions { types, ..options })?;
+        let is_datetime = |series: &Series| matches!(series, Series::Datetime(_));
+        let has_datetime = frame.rows > 0 && frame.columns.iter().any(|(_, s)| is_datetime(s));
+        Ok((Data::Frame(frame), has_datetime))
     }
 
     /// Checks the data against the signature, if there is one.

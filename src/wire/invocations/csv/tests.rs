@@ -12,7 +12,11 @@ const RECORDED: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/csv/cases.jsonl"));
 
 fn read(text: &str, types: CsvTypes<'_>) -> Option<Frame> {
-    read_csv(text, &CsvOptions { types, datetimes: Datetimes::Refuse, uneven_rows: UnevenRows::Fit }).ok()
+    read_csv(
+        text,
+        &CsvOptions { types, datetimes: Datetimes::Refuse, uneven_rows: UnevenRows::Fit },
+    )
+    .ok()
 }
 
 fn column_type(name: &Json) -> ColumnType {
@@ -123,7 +127,11 @@ fn long_columns_are_inferred_in_parts() {
 #[test]
 fn errors_name_the_column_and_not_the_cell() {
     let types = [("age".to_owned(), ColumnType::Long), ("when".to_owned(), ColumnType::Datetime)];
-    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Refuse, uneven_rows: UnevenRows::Fit };
+    let options = CsvOptions {
+        types: CsvTypes::Named(&types),
+        datetimes: Datetimes::Refuse,
+        uneven_rows: UnevenRows::Fit,
+    };
     let message = |text| read_csv(text, &options).unwrap_err().message;
 
     let expected = "Invalid CSV: column `age`: expected whole numbers, none missing.";
@@ -140,7 +148,11 @@ fn errors_name_the_column_and_not_the_cell() {
 #[test]
 fn datetimes_are_read_when_unambiguous() {
     let types = [("t".to_owned(), ColumnType::Datetime)];
-    let options = CsvOptions { types: CsvTypes::Named(&types), datetimes: Datetimes::Parse, uneven_rows: UnevenRows::Fit };
+    let options = CsvOptions {
+        types: CsvTypes::Named(&types),
+        datetimes: Datetimes::Parse,
+        uneven_rows: UnevenRows::Fit,
+    };
     let column =
         |text: &str| read_csv(text, &options).map(|mut frame| frame.columns.remove(0).1).ok();
 

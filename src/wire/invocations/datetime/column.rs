@@ -56,7 +56,7 @@ pub fn to_datetime(series: &Series) -> Result<Series, DatetimeError> {
         Series::F16(values) => Ok(from_floats(values.iter().map(|value| f64::from(*value)))),
         Series::F32(values) => Ok(from_floats(values.iter().map(|value| f64::from(*value)))),
         Series::F64(values) => Ok(from_floats(values.iter().copied())),
-        Series::Object(values) => from_objects(values),
+        Series::Object(values) | Series::Category(values) => from_objects(values),
     }
 }
 

@@ -130,9 +130,8 @@ fn to_frame(data: Data, columns: &Columns) -> Result<Frame, String> {
 /// An object of columns: one row where it looks like a record, else columns of equal length.
 fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame, String> {
     let scalar_like = |item: &Item| match item {
-        Item::Scalar(_) => true,
+        Item::Scalar(_) | Item::Value(Value::None) => true,
         Item::Array(_) => false,
-        Item::Value(Value::None) => true,
         Item::Value(Value::List(items)) => items.iter().all(|i| matches!(i, Value::Str(_))),
         Item::Value(value) => value.is_scalar(),
     };

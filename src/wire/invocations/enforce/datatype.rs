@@ -2,9 +2,9 @@
 
 use crate::model::ColumnType;
 use crate::wire::invocations::datetime::to_datetime;
-use crate::wire::invocations::frame::Series;
+use crate::wire::invocations::frame::{NAT, Series};
 use crate::wire::invocations::infer::infer;
-use crate::wire::invocations::value::Value;
+use crate::wire::invocations::value::{Value, parse_float};
 
 /// Lets a column stand for `ty`: the same dtype, a safe upcast, or nothing.
 ///
@@ -41,6 +41,12 @@ pub(super) fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series,
         (ColumnType::Double, Series::Object(values)) => to_numeric(&values),
         (ColumnType::Double, s) => {
             to_double(s).map_or_else(|s| refused(&s), |v| Ok(Series::F64(v)))
+        }
+        // Dates from a Parquet file.
+        (ColumnType::Datetime, Series::Object(cells))
+            if cells.iter().all(|c| c.is_missing() || matches!(c, Value::Other("date"))) =>
+        {
+            Ok(Series::Datetime(vec![NAT; cells.len()]))
         }
         (ColumnType::Datetime, s @ Series::Object(_)) => match to_datetime(&s) {
             Ok(datetimes @ Series::Datetime(_)) => Ok(datetimes),
@@ -95,6 +101,13 @@ fn to_long_32(series: Series) -> Result<Vec<i64>, Series> {
 
 /// `pandas.to_numeric`: MLflow takes any object column for decimals when doubles are declared.
 fn to_numeric(values: &[Value]) -> Result<Series, String> {
+    if values.is_empty() {
+        return Ok(Series::I64(Vec::new()));
+    }
+    let parse = |text: &str| match text.trim().parse::<i64>() {
+        Ok(integer) => Ok(Value::Int(integer)),
+        Err(_) => parse_float(text).map(Value::Float).ok_or_else(|| "got text".to_owned()),
+    };
     let numbers = values.iter().map(|value| match value {
         Value::None => Ok(Value::Float(f64::NAN)),
         Value::Bool(value) => Ok(Value::Int((*value).into())),
@@ -102,10 +115,8 @@ fn to_numeric(values: &[Value]) -> Result<Series, String> {
         // Whatever is empty is missing.
         Value::Str(text) if text.is_empty() => Ok(Value::Float(f64::NAN)),
         Value::List(items) | Value::Array(items) if items.is_empty() => Ok(Value::Float(f64::NAN)),
-        Value::Str(text) => match text.trim().parse::<i64>() {
-            Ok(integer) => Ok(Value::Int(integer)),
-            Err(_) => value.to_float().map(Value::Float).map_err(|_| "got text".to_owned()),
-        },
+        Value::Str(text) => parse(text),
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).map_or(Err("got bytes".into()), parse),
         other => Err(format!("got {}", other.type_name())),
     });
     numbers.collect::<Result<_, _>>().map(infer)

@@ -166,18 +166,18 @@ fn objects(array: &ArrayRef, none: &Value, budget: &mut Budget) -> Result<Vec<Va
             let lists = array.as_list::<i32>();
             let bounds = lists.offsets().iter().map(|end| *end as usize);
             let items = cells(lists.values(), budget)?;
-            split(array, bounds, items, none, Value::List)
+            split(array, bounds, items, none, Value::Array)
         }
         DataType::LargeList(_) => {
             let lists = array.as_list::<i64>();
             let bounds = lists.offsets().iter().map(|end| *end as usize);
             let items = cells(lists.values(), budget)?;
-            split(array, bounds, items, none, Value::List)
+            split(array, bounds, items, none, Value::Array)
         }
         DataType::FixedSizeList(_, size) => {
             let bounds = (0..=array.len()).map(|i| i * *size as usize);
             let items = cells(array.as_fixed_size_list().values(), budget)?;
-            split(array, bounds, items, none, Value::List)
+            split(array, bounds, items, none, Value::Array)
         }
         DataType::Map(..) => {
             let maps = array.as_map();
@@ -249,7 +249,7 @@ fn cells(array: &ArrayRef, budget: &mut Budget) -> Result<Vec<Value>, WireError>
         Series::Datetime(values) | Series::DatetimeTz(values) => {
             vec![Value::Other("Timestamp"); values.len()]
         }
-        Series::Object(values) => values,
+        Series::Object(values) | Series::Category(values) => values,
     })
 }
 

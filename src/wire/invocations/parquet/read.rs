@@ -23,7 +23,7 @@ use super::pandas::{Missing, Notes};
 /// `float64`, booleans with missing values objects. Cells that numpy has no dtype for become
 /// [`Value`](super::super::value::Value)s: lists (numpy arrays in pandas) as `List`, structs as
 /// `Dict`, maps as `List` of pairs, decimals as `Float`, which is what enforcement makes of them,
-/// categories as their texts, and dates, times and durations as `Other`. So are timestamps that
+/// categories by their texts, and dates, times and durations as `Other`. So are timestamps that
 /// nanoseconds cannot hold. An index that pandas stored is left out.
 ///
 /// At most about `bytes_max` bytes are unpacked, and as many again become cells.
@@ -82,6 +82,10 @@ fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
         let series = match &batch {
             Some(batch) => convert(batch.column(column), is_category(field), missing, &mut budget)?,
             None => empty(field, &mut budget)?,
+        };
+        let series = match series {
+            Series::Object(texts) if is_category(field) => Series::Category(texts),
+            other => other,
         };
         columns.push((notes.label(field.name()), series));
     }

@@ -71,7 +71,9 @@ fn cell(value: &Value) -> Json {
         Value::Str(value) | Value::Surrogates(value) => json!({"str": value}),
         Value::Bytes(bytes) => json!({"bytes": hex(bytes)}),
         Value::Other(name) => json!({"other": name}),
-        Value::List(values) => json!({"list": values.iter().map(cell).collect::<Vec<_>>()}),
+        Value::List(values) | Value::Array(values) => {
+            json!({"list": values.iter().map(cell).collect::<Vec<_>>()})
+        }
         Value::Dict(pairs) => {
             let pairs: Vec<Json> =
                 pairs.iter().map(|(key, value)| json!([key, cell(value)])).collect();
@@ -100,7 +102,7 @@ fn values(series: &Series) -> Vec<Json> {
         Series::Datetime(values) | Series::DatetimeTz(values) => {
             values.iter().map(|value| Json::from(*value)).collect()
         }
-        Series::Object(values) => values.iter().map(cell).collect(),
+        Series::Object(values) | Series::Category(values) => values.iter().map(cell).collect(),
     }
 }
 
@@ -114,7 +116,12 @@ fn recorded_form(frame: &Frame) -> Json {
                 Label::Number(number) => json!({"int": number}),
                 Label::Other(value) => cell(value),
             };
-            json!([label, series.dtype_name(), values(series)])
+            // The recorder writes categories as the objects that they hold.
+            let dtype = match series {
+                Series::Category(_) => "object",
+                other => other.dtype_name(),
+            };
+            json!([label, dtype, values(series)])
         })
         .collect();
     json!({"rows": frame.rows, "columns": columns})

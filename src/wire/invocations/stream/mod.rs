@@ -5,11 +5,13 @@
 //! first thing out of the ordinary: a number as text, an integer where a float column would
 //! round it twice, a missing member, an escape in a name, anything invalid. The exact path then
 //! starts over and finds the right answer or the right error. A property test holds both to the
-//! same result (`scoring/tests.rs`).
+//! same result.
 
 mod arrays;
 mod columns;
 mod cursor;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use plan::StreamPlan;

@@ -1,123 +1,15 @@
-//! From what passed the schema to the graph's feeds: `_OnnxModelWrapper.predict`.
+//! Columns as numpy arrays: `Series.values` and `DataFrame.values`.
 
 use half::f16;
 use ndarray::ArrayD;
 
-use super::WireError;
-use super::frame::{Frame, Series};
-use super::numpy::NdArray;
-use super::value::Value;
-use crate::model::{GraphInput, GraphIo};
-use crate::tensor::{DType, Dim, Tensor};
+use crate::tensor::{DType, Tensor};
+use crate::wire::invocations::frame::{Frame, Series};
+use crate::wire::invocations::numpy::NdArray;
 use crate::with_array;
 
-/// What reaches the model.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelInput {
-    Frame(Frame),
-    Array(NdArray),
-    Named(Vec<(String, NdArray)>),
-}
-
-/// Whether a number may take the graph's type where MLflow would fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Casts {
-    /// Only MLflow's own cast, from float64 to float32.
-    Mlflow,
-    /// Also any cast that every value survives exactly (parity policy, P3.2).
-    Exact,
-}
-
-/// One tensor for each graph input, and the number of rows.
-///
-/// # Errors
-/// `BAD_REQUEST` when an input is missing or its values do not have the graph's type.
-pub fn feed(
-    input: ModelInput,
-    io: &GraphIo,
-    casts: Casts,
-) -> Result<(Vec<Tensor>, usize), WireError> {
-    match input {
-        ModelInput::Frame(frame) => feed_frame(frame, io, casts),
-        ModelInput::Array(array) => {
-            let [input] = io.inputs.as_slice() else {
-                return Err(WireError::bad_request(format!(
-                    "the model has {} inputs, so an object of named arrays is expected, got one \
-                     array",
-                    io.inputs.len()
-                )));
-            };
-            let rows = array.shape().first().copied().unwrap_or(1);
-            Ok((vec![to_graph(array, input, casts)?], rows))
-        }
-        ModelInput::Named(arrays) => feed_named(arrays, io, casts),
-    }
-}
-
-fn feed_named(
-    mut arrays: Vec<(String, NdArray)>,
-    io: &GraphIo,
-    casts: Casts,
-) -> Result<(Vec<Tensor>, usize), WireError> {
-    let mut feeds = Vec::with_capacity(io.inputs.len());
-    let mut rows = None;
-    for input in &io.inputs {
-        let position = arrays.iter().position(|(name, _)| *name == input.name);
-        let position = position.ok_or_else(|| missing(&input.name))?;
-        let (_, array) = arrays.swap_remove(position);
-        rows = rows.or_else(|| array.shape().first().copied());
-        feeds.push(to_graph(array, input, casts)?);
-    }
-    if !arrays.is_empty() {
-        return Err(WireError::bad_request(format!(
-            "the request has an input that the model does not have; its inputs are {}",
-            io.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ")
-        )));
-    }
-    Ok((feeds, rows.unwrap_or(1)))
-}
-
-fn feed_frame(
-    mut frame: Frame,
-    io: &GraphIo,
-    casts: Casts,
-) -> Result<(Vec<Tensor>, usize), WireError> {
-    let rows = frame.rows;
-    if let [input] = io.inputs.as_slice() {
-        return Ok((vec![to_graph(frame_values(frame), input, casts)?], rows));
-    }
-    let mut feeds = Vec::with_capacity(io.inputs.len());
-    for input in &io.inputs {
-        let positions: Vec<usize> = frame.positions(&input.name).collect();
-        let series = match *positions.as_slice() {
-            [position] => {
-                std::mem::replace(&mut frame.columns[position].1, Series::Bool(Vec::new()))
-            }
-            [] => return Err(missing(&input.name)),
-            _ => {
-                return Err(WireError::bad_request(format!(
-                    "column '{}' is given more than once",
-                    input.name
-                )));
-            }
-        };
-        let column = array_of(series);
-        // `skl2onnx` writes a column as [N, 1] (parity policy, P3.3).
-        let column = match *input.dims.0.as_slice() {
-            [_, Dim::Any | Dim::Fixed(1)] => with_shape(column, &[rows, 1]),
-            _ => column,
-        };
-        feeds.push(to_graph(column, input, casts)?);
-    }
-    Ok((feeds, rows))
-}
-
-fn missing(name: &str) -> WireError {
-    WireError::bad_request(format!("the model needs the input '{name}', which is missing"))
-}
-
 /// A column as an array of rank 1 (`Series.values`).
-fn array_of(series: Series) -> NdArray {
+pub(super) fn array_of(series: Series) -> NdArray {
     fn rank1<T>(values: Vec<T>) -> ArrayD<T> {
         ndarray::Array1::from_vec(values).into_dyn()
     }
@@ -135,13 +27,13 @@ fn array_of(series: Series) -> NdArray {
         Series::F32(v) => Tensor::F32(rank1(v)),
         Series::F64(v) => Tensor::F64(rank1(v)),
         Series::Datetime(v) => return NdArray::Datetime(rank1(v)),
-        other @ (Series::DatetimeTz(_) | Series::Object(_)) => {
+        other @ (Series::DatetimeTz(_) | Series::Object(_) | Series::Category(_)) => {
             return NdArray::Object(rank1(other.into_values()));
         }
     })
 }
 
-fn with_shape(array: NdArray, shape: &[usize]) -> NdArray {
+pub(super) fn with_shape(array: NdArray, shape: &[usize]) -> NdArray {
     const SAME: &str = "the shape has as many elements as the array";
     match array {
         NdArray::Tensor(tensor) => NdArray::Tensor(with_array!(tensor, array => {
@@ -208,7 +100,7 @@ impl Kind {
             Series::F32(_) => Self::Number(DType::F32),
             Series::F64(_) => Self::Number(DType::F64),
             Series::Datetime(_) => Self::Datetime,
-            Series::DatetimeTz(_) | Series::Object(_) => Self::Object,
+            Series::DatetimeTz(_) | Series::Object(_) | Series::Category(_) => Self::Object,
         }
     }
 
@@ -336,117 +228,5 @@ fn numbers(columns: impl Iterator<Item = Series>, shape: [usize; 2], dtype: DTyp
         }),
         DType::F32 => widen!(f32),
         DType::F64 | DType::Bool | DType::Str => widen!(f64),
-    }
-}
-
-/// Gives an array the graph input's element type, if the protocol's casts allow.
-fn to_graph(array: NdArray, input: &GraphInput, casts: Casts) -> Result<Tensor, WireError> {
-    let refused = |got: &str| {
-        Err(WireError::bad_request(format!(
-            "input '{}': the model takes {} values, got {got}",
-            input.name, input.dtype
-        )))
-    };
-    match array {
-        NdArray::Tensor(tensor) if tensor.dtype() == input.dtype => Ok(tensor),
-        NdArray::Tensor(Tensor::F64(values)) if input.dtype == DType::F32 => {
-            Ok(Tensor::F32(values.mapv(|value| value as f32)))
-        }
-        NdArray::Tensor(tensor) => {
-            let got = tensor.dtype().name();
-            match casts {
-                Casts::Exact => exact_cast(&tensor, input.dtype).map_or_else(|| refused(got), Ok),
-                Casts::Mlflow => refused(got),
-            }
-        }
-        // ONNX Runtime's Python binding takes an object array for strings, by `str(x)`.
-        NdArray::Object(cells) if input.dtype == DType::Str => {
-            let shape = cells.shape().to_vec();
-            let texts = cells.into_iter().map(|cell| match cell {
-                Value::Str(text) => Some(text),
-                other => other.to_text(),
-            });
-            let texts = texts.collect::<Option<Vec<_>>>();
-            texts
-                .and_then(|texts| Tensor::from_vec(&shape, texts))
-                .map_or_else(|| refused("text that is not valid Unicode"), Ok)
-        }
-        other => refused(other.dtype_name()),
-    }
-}
-
-/// A number tensor in another number type, if every value survives the way there and back.
-fn exact_cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
-    fn wide(tensor: &Tensor) -> Option<Wide> {
-        macro_rules! ints {
-            ($array:expr) => {
-                Some(Wide::Ints($array.mapv(i128::from)))
-            };
-        }
-        match tensor {
-            Tensor::I8(a) => ints!(a),
-            Tensor::I16(a) => ints!(a),
-            Tensor::I32(a) => ints!(a),
-            Tensor::I64(a) => ints!(a),
-            Tensor::U8(a) => ints!(a),
-            Tensor::U16(a) => ints!(a),
-            Tensor::U32(a) => ints!(a),
-            Tensor::U64(a) => ints!(a),
-            Tensor::F16(a) => Some(Wide::Floats(a.mapv(f64::from))),
-            Tensor::F32(a) => Some(Wide::Floats(a.mapv(f64::from))),
-            Tensor::F64(a) => Some(Wide::Floats(a.clone())),
-            Tensor::Bool(_) | Tensor::Str(_) => None,
-        }
-    }
-    enum Wide {
-        Ints(ArrayD<i128>),
-        Floats(ArrayD<f64>),
-    }
-    fn each<A: Copy, B: crate::tensor::Element>(
-        array: &ArrayD<A>,
-        cast: impl Fn(A) -> Option<B>,
-    ) -> Option<Tensor> {
-        let values = array.iter().map(|&value| cast(value)).collect::<Option<Vec<B>>>()?;
-        Tensor::from_vec(array.shape(), values)
-    }
-    macro_rules! to_int {
-        ($wide:expr, $ty:ty) => {
-            match $wide {
-                Wide::Ints(a) => each(&a, |v| <$ty>::try_from(v).ok()),
-                Wide::Floats(a) => each(&a, |v| {
-                    let whole = v as i128;
-                    (whole as f64 == v).then(|| <$ty>::try_from(whole).ok()).flatten()
-                }),
-            }
-        };
-    }
-    macro_rules! to_float {
-        ($wide:expr, $cast:expr, $back:expr) => {
-            match $wide {
-                Wide::Ints(a) => each(&a, |v| {
-                    let cast = $cast(v as f64);
-                    ((v as f64) as i128 == v && $back(cast) == v as f64).then_some(cast)
-                }),
-                Wide::Floats(a) => each(&a, |v| {
-                    let cast = $cast(v);
-                    ($back(cast) == v || v.is_nan()).then_some(cast)
-                }),
-            }
-        };
-    }
-    let wide = wide(tensor)?;
-    match to {
-        DType::I8 => to_int!(wide, i8),
-        DType::I16 => to_int!(wide, i16),
-        DType::I32 => to_int!(wide, i32),
-        DType::I64 => to_int!(wide, i64),
-        DType::U8 => to_int!(wide, u8),
-        DType::U16 => to_int!(wide, u16),
-        DType::U32 => to_int!(wide, u32),
-        DType::U64 => to_int!(wide, u64),
-        DType::F16 => to_float!(wide, f16::from_f64, f64::from),
-        DType::F32 => to_float!(wide, |v: f64| v as f32, f64::from),
-        DType::F64 => to_float!(wide, |v: f64| v, |v: f64| v),
-        DType::Bool | DType::Str => None,
     }
 }

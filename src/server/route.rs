@@ -40,7 +40,7 @@ pub(super) fn resolve(method: &str, path: &str, is_model: impl Fn(&str) -> bool)
     let decoded = percent_decode(path);
     match (endpoint(&decoded, &is_model), method) {
         (Some(Endpoint::Health), "GET" | "HEAD") => Route::Health,
-        (Some(Endpoint::Version), "GET" | "HEAD") => Route::Version,
+        (Some(Endpoint::Version), "GET") => Route::Version,
         (Some(Endpoint::Docs), "GET" | "HEAD") => Route::Docs,
         (Some(Endpoint::OpenApi), "GET" | "HEAD") => Route::OpenApi,
         (Some(Endpoint::Invocations(name)), "POST") => Route::Invocations(name),

@@ -81,7 +81,7 @@ def _python_internal(pair: Pair) -> bool:
     if "Content-Type" not in pair.headers:
         return (pair.ours.status, pair.ours.content_type) == (415, "text/plain; charset=utf-8")
     too_deep = max(pair.body.count(b"["), pair.body.count(b"{")) >= PYTHON_DEPTH
-    if not (too_deep or LONG_INTEGER.search(pair.body)):
+    if not (too_deep or LONG_INTEGER.search(pair.body.replace(b"\0", b""))):
         return False
     return pair.refused_as_bad_request()
 

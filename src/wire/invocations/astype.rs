@@ -80,8 +80,25 @@ fn from_floats(values: Vec<f64>, dtype: DType) -> Result<Series, CastError> {
     if unsigned && values.iter().any(|&value| value < 0.0) {
         return Err(CastError::Negative);
     }
-    let values = values.into_iter();
-    Ok(match dtype {
+    Ok(truncate(&values, dtype))
+}
+
+/// `array.astype(dtype)` of numpy itself, which refuses no number.
+pub fn numpy_astype(values: &[f64], dtype: DType) -> Series {
+    match dtype {
+        DType::Bool => Series::Bool(values.iter().map(|&v| v != 0.0).collect()),
+        DType::F16 => Series::F16(values.iter().map(|&v| f16::from_f64(v)).collect()),
+        DType::F32 => Series::F32(values.iter().map(|&v| v as f32).collect()),
+        DType::F64 => Series::F64(values.to_vec()),
+        DType::Str => Series::Object(Series::F64(values.to_vec()).into_values()),
+        _ => truncate(values, dtype),
+    }
+}
+
+/// Floats as integers; `dtype` is an integer type.
+fn truncate(values: &[f64], dtype: DType) -> Series {
+    let values = values.iter().copied();
+    match dtype {
         DType::I8 => Series::I8(values.map(|v| to_i32(v) as i8).collect()),
         DType::I16 => Series::I16(values.map(|v| to_i32(v) as i16).collect()),
         DType::I32 => Series::I32(values.map(to_i32).collect()),
@@ -90,7 +107,7 @@ fn from_floats(values: Vec<f64>, dtype: DType) -> Result<Series, CastError> {
         DType::U32 => Series::U32(values.map(|v| to_i64(v) as u32).collect()),
         DType::U64 => Series::U64(values.map(to_u64).collect()),
         _ => Series::I64(values.map(to_i64).collect()),
-    })
+    }
 }
 
 /// `cvttsd2si` with a 32-bit destination.
@@ -105,9 +122,10 @@ fn to_i64(value: f64) -> i64 {
     if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
-/// The compilers' sequence for a non-negative double to an unsigned 64-bit integer.
+/// The compilers' sequence for an unsigned 64-bit destination.
 fn to_u64(value: f64) -> u64 {
-    if value < 18_446_744_073_709_551_616.0 { value as u64 } else { 0 }
+    const HALF: f64 = 9_223_372_036_854_775_808.0;
+    if value >= HALF { to_i64(value - HALF) as u64 ^ 1 << 63 } else { to_i64(value) as u64 }
 }
 
 fn from_objects(values: &[Value], dtype: DType) -> Result<Series, CastError> {
@@ -184,6 +202,11 @@ mod tests {
         );
         assert_eq!(cast(Series::F64(vec![300.7, 1e20]), DType::U8), Series::U8(vec![44, 0]));
         assert_eq!(cast(Series::U64(vec![1 << 63]), DType::I64), Series::I64(vec![i64::MIN]));
+        assert_eq!(
+            numpy_astype(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0], DType::U64),
+            Series::U64(vec![1 << 63, 0, 1 << 63, u64::MAX])
+        );
+        assert_eq!(numpy_astype(&[f64::NAN, 1e300], DType::I8), Series::I8(vec![0, 0]));
         assert_eq!(astype(Series::F64(vec![f64::NAN]), DType::I64), Err(CastError::NotFinite));
         assert_eq!(astype(Series::F64(vec![-0.5]), DType::U8), Err(CastError::Negative));
     }

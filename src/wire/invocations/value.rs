@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use chrono::{Datelike as _, NaiveDate};
 use num_bigint::BigInt;
 use num_traits::ToPrimitive as _;
 
@@ -23,6 +24,8 @@ pub enum Value {
     /// A string with lone surrogates, each replaced by U+FFFD. Legal in JSON, not in a tensor.
     Surrogates(String),
     Bytes(Vec<u8>),
+    /// `datetime.date`, from a Parquet file.
+    Date(NaiveDate),
     /// A value of a Python type that no model input takes (`Timestamp`, `Decimal`, ...), by name.
     Other(&'static str),
     List(Vec<Value>),
@@ -52,6 +55,7 @@ impl Value {
             Self::Float(_) => "a number",
             Self::Str(_) | Self::Surrogates(_) => "a string",
             Self::Bytes(_) => "bytes",
+            Self::Date(_) => "a date",
             Self::Other(name) => name,
             Self::List(_) | Self::Array(_) => "an array",
             Self::Dict(_) => "an object",
@@ -63,7 +67,12 @@ impl Value {
     pub fn is_scalar(&self) -> bool {
         !matches!(
             self,
-            Self::None | Self::List(_) | Self::Array(_) | Self::Dict(_) | Self::Other(_)
+            Self::None
+                | Self::List(_)
+                | Self::Array(_)
+                | Self::Dict(_)
+                | Self::Date(_)
+                | Self::Other(_)
         )
     }
 
@@ -95,7 +104,7 @@ impl Value {
             Self::None => false,
             Self::Bool(value) => *value,
             Self::Int(value) => *value != 0,
-            Self::BigInt(_) | Self::Other(_) => true,
+            Self::BigInt(_) | Self::Date(_) | Self::Other(_) => true,
             Self::Float(value) => *value != 0.0,
             Self::Str(text) | Self::Surrogates(text) => !text.is_empty(),
             Self::Bytes(bytes) => !bytes.is_empty(),
@@ -122,6 +131,7 @@ impl Value {
                 std::str::from_utf8(bytes).ok().and_then(parse_float).ok_or(NotConvertible::Type)
             }
             Self::Surrogates(_)
+            | Self::Date(_)
             | Self::Other(_)
             | Self::List(_)
             | Self::Array(_)
@@ -147,6 +157,7 @@ impl Value {
             }
             Self::None
             | Self::Surrogates(_)
+            | Self::Date(_)
             | Self::Other(_)
             | Self::List(_)
             | Self::Array(_)
@@ -160,6 +171,7 @@ impl Value {
         match self {
             Self::Str(text) => Some(text.clone()),
             Self::Surrogates(_) => None,
+            Self::Date(date) => Some(date.to_string()),
             _ => {
                 let mut text = String::new();
                 self.write_repr(&mut text)?;
@@ -184,6 +196,10 @@ impl Value {
             // Python's repr would escape the surrogate; we no longer know which one it was.
             Self::Surrogates(_) | Self::Other(_) => return None,
             Self::Bytes(bytes) => write_bytes_repr(bytes, out),
+            Self::Date(date) => {
+                let (year, month, day) = (date.year(), date.month(), date.day());
+                write!(out, "datetime.date({year}, {month}, {day})").ok()?;
+            }
             Self::List(items) => {
                 out.push('[');
                 for (i, item) in items.iter().enumerate() {

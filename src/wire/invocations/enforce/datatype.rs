@@ -44,7 +44,7 @@ pub(super) fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series,
         }
         // Dates from a Parquet file.
         (ColumnType::Datetime, Series::Object(cells))
-            if cells.iter().all(|c| c.is_missing() || matches!(c, Value::Other("date"))) =>
+            if cells.iter().all(|c| c.is_missing() || matches!(c, Value::Date(_))) =>
         {
             Ok(Series::Datetime(vec![NAT; cells.len()]))
         }

@@ -4,9 +4,11 @@ use super::columns::missing_inputs;
 use crate::model::{TensorDType, TensorSpec};
 use crate::tensor::{DType, Dim, Tensor};
 use crate::wire::invocations::WireError;
+use crate::wire::invocations::astype::{astype, numpy_astype};
 use crate::wire::invocations::coerce::{describe, tensor_type_text};
 use crate::wire::invocations::feed::{ModelInput, frame_values};
 use crate::wire::invocations::frame::{Frame, Label, Series};
+use crate::wire::invocations::infer::infer;
 use crate::wire::invocations::numpy::{ElementType, NdArray, array};
 use crate::wire::invocations::tensors::{Data, Item};
 use crate::wire::invocations::value::Value;
@@ -231,11 +233,11 @@ fn convert(array: &NdArray, spec: &TensorSpec) -> Option<NdArray> {
     match array {
         NdArray::Tensor(tensor) if tensor.dtype() == dtype => Some(array.clone()),
         _ => {
-            let column = match dtype {
-                DType::Str => Series::Object(array.values()),
-                _ => crate::wire::invocations::infer::infer(array.values()),
+            let cast = match infer(array.values()) {
+                Series::F64(values) if dtype != DType::Str => numpy_astype(&values, dtype),
+                _ if dtype == DType::Str => astype(Series::Object(array.values()), dtype).ok()?,
+                other => astype(other, dtype).ok()?,
             };
-            let cast = crate::wire::invocations::astype::astype(column, dtype).ok()?;
             let shape = array.shape().to_vec();
             let frame = Frame { rows: cast.len(), columns: vec![(Label::Number(0), cast)] };
             match frame_values(frame) {

@@ -2,12 +2,12 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType,
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, ArrowTemporalType, Date32Type, Date64Type, Decimal32Type, Decimal64Type,
+    Decimal128Type, Decimal256Type, DecimalType, Float16Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, StructArray, make_array};
+use arrow_array::{Array, ArrayRef, PrimitiveArray, StructArray, make_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use num_bigint::BigInt;
@@ -159,7 +159,8 @@ fn objects(array: &ArrayRef, none: &Value, budget: &mut Budget) -> Result<Vec<Va
         DataType::Decimal64(..) => decimals::<Decimal64Type>(array, none),
         DataType::Decimal128(..) => decimals::<Decimal128Type>(array, none),
         DataType::Decimal256(..) => decimals::<Decimal256Type>(array, none),
-        DataType::Date32 | DataType::Date64 => other("date"),
+        DataType::Date32 => dates(array.as_primitive::<Date32Type>(), none),
+        DataType::Date64 => dates(array.as_primitive::<Date64Type>(), none),
         DataType::Time32(_) | DataType::Time64(_) => other("time"),
         DataType::Duration(_) => other("Timedelta"),
         DataType::List(_) => {
@@ -223,6 +224,21 @@ fn decimals<T: DecimalType + ArrowPrimitiveType>(array: &dyn Array, none: &Value
             text.parse().map_or(Value::Other("Decimal"), Value::Float)
         })
         .collect()
+}
+
+/// Dates, as Python's `datetime.date`.
+fn dates<T>(array: &PrimitiveArray<T>, none: &Value) -> Vec<Value>
+where
+    T: ArrowTemporalType,
+    i64: From<T::Native>,
+{
+    let rows = (0..array.len()).map(|row| {
+        if array.is_null(row) {
+            return none.clone();
+        }
+        array.value_as_date(row).map_or(Value::Other("date"), Value::Date)
+    });
+    rows.collect()
 }
 
 /// A nested column's cells, the way they stand in a numpy array.

@@ -70,6 +70,7 @@ fn cell(value: &Value) -> Json {
         Value::Float(value) => json!({"float": bits(*value)}),
         Value::Str(value) | Value::Surrogates(value) => json!({"str": value}),
         Value::Bytes(bytes) => json!({"bytes": hex(bytes)}),
+        Value::Date(_) => json!({"other": "date"}),
         Value::Other(name) => json!({"other": name}),
         Value::List(values) | Value::Array(values) => {
             json!({"list": values.iter().map(cell).collect::<Vec<_>>()})

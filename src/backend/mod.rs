@@ -25,7 +25,7 @@ pub use tract::TractBackend;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{GraphIo, Output};
+use crate::model::{GraphIo, Output, Provider, SessionOptions};
 use crate::tensor::Tensor;
 
 /// An inference runtime.
@@ -66,25 +66,6 @@ pub struct LoadSpec {
     /// Execution providers in order of preference, with their options as text.
     pub providers: Vec<Provider>,
     pub session: SessionOptions,
-}
-
-/// An execution provider that the model asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provider {
-    pub name: String,
-    pub options: Vec<(String, String)>,
-}
-
-/// Session settings; `None` leaves the choice to us.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionOptions {
-    pub intra_op_threads: Option<usize>,
-    pub inter_op_threads: Option<usize>,
-    pub parallel_execution: Option<bool>,
-    /// ONNX Runtime's number: 0 none, 1 basic, 2 extended, 3 layout, 99 all.
-    pub graph_optimization_level: Option<u32>,
-    /// `extra_session_config`, handed over as they are.
-    pub config_entries: Vec<(String, String)>,
 }
 
 /// Why a graph could not be loaded. The text is for the operator: it may hold paths.

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Signature;
+use crate::model::{Provider, SessionOptions, Signature};
 
 use super::raw::{RawExampleInfo, RawFlavors, RawMlModel, RawOnnx, RawSessionOptions};
 use super::signature::{self, SignatureError};
@@ -50,30 +50,11 @@ pub struct OnnxFlavor {
     /// The version of the `onnx` package that wrote the graph.
     pub onnx_version: Option<String>,
     /// In order of preference; never empty.
-    pub providers: Vec<ProviderEntry>,
-    pub session: SessionSettings,
-}
-
-/// An execution provider with its options as text, in the file's order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderEntry {
-    pub name: String,
-    pub options: Vec<(String, String)>,
-}
-
-/// The session options that MLflow's loader honours; `None` is the runtime's default.
-///
-/// MLflow tests each number for truth, so a written `0` is the default too, even for the
-/// optimization level, and an unknown execution mode is ignored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionSettings {
-    pub intra_op_threads: Option<usize>,
-    pub inter_op_threads: Option<usize>,
-    pub parallel_execution: Option<bool>,
-    /// ONNX Runtime's number: 1 basic, 2 extended, 3 layout, 99 all.
-    pub graph_optimization_level: Option<u32>,
-    /// `extra_session_config`, values as written.
-    pub config_entries: Vec<(String, String)>,
+    pub providers: Vec<Provider>,
+    /// What MLflow's loader honours. It tests each number for truth, so a written `0` is the
+    /// runtime's default too, even for the optimization level, and an unknown execution mode is
+    /// ignored.
+    pub session: SessionOptions,
 }
 
 /// Why an `MLmodel` file cannot be used. The text is for the operator.
@@ -165,23 +146,23 @@ fn check_onnx(onnx: RawOnnx, flavors: &RawFlavors) -> Result<OnnxFlavor, MlModel
             expected: "the name of the graph's file",
             got: "nothing".to_owned(),
         })?;
-    let mut providers: Vec<ProviderEntry> = onnx
+    let mut providers: Vec<Provider> = onnx
         .providers
         .unwrap_or_default()
         .0
         .into_iter()
-        .map(|raw| ProviderEntry { name: raw.name, options: raw.options.0 })
+        .map(|raw| Provider { name: raw.name, options: raw.options.0 })
         .collect();
     if providers.is_empty() {
         providers = DEFAULT_PROVIDERS
-            .map(|name| ProviderEntry { name: name.to_owned(), options: Vec::new() })
+            .map(|name| Provider { name: name.to_owned(), options: Vec::new() })
             .to_vec();
     }
     let session = check_session(onnx.onnx_session_options.unwrap_or_default())?;
     Ok(OnnxFlavor { data, onnx_version: onnx.onnx_version, providers, session })
 }
 
-fn check_session(raw: RawSessionOptions) -> Result<SessionSettings, MlModelError> {
+fn check_session(raw: RawSessionOptions) -> Result<SessionOptions, MlModelError> {
     let threads = |count: Option<u32>| count.filter(|&count| count > 0).map(|count| count as usize);
     let level = raw.graph_optimization_level.filter(|&level| level > 0);
     if let Some(level) = level
@@ -199,7 +180,7 @@ fn check_session(raw: RawSessionOptions) -> Result<SessionSettings, MlModelError
             "parallel" => Some(true),
             _ => None,
         });
-    Ok(SessionSettings {
+    Ok(SessionOptions {
         intra_op_threads: threads(raw.intra_op_num_threads),
         inter_op_threads: threads(raw.inter_op_num_threads),
         parallel_execution,

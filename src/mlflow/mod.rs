@@ -13,9 +13,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use mlmodel::{
-    MLMODEL_BYTES_MAX, MlModel, MlModelError, OnnxFlavor, ProviderEntry, SessionSettings,
-};
+pub use mlmodel::{MLMODEL_BYTES_MAX, MlModel, MlModelError, OnnxFlavor};
 pub use model_uri::{ModelUri, ModelUriError};
 pub use signature::SignatureError;
 pub use yaml::{DuplicateKeys, YamlError, read_yaml};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, LoadError, LoadSpec, Provider, SessionOptions};
-use crate::mlflow::SessionSettings;
-use crate::model::{GraphIo, ModelId, Schema, Signature, TensorDType, ValueType};
+use crate::backend::{Backend, LoadError, LoadSpec};
+use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, TensorDType, ValueType};
 use crate::store::ModelDir;
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
@@ -56,13 +55,9 @@ pub fn load(
         Some(names) => {
             names.iter().map(|name| Provider { name: name.clone(), options: Vec::new() }).collect()
         }
-        None => onnx
-            .providers
-            .into_iter()
-            .map(|entry| Provider { name: entry.name, options: entry.options })
-            .collect(),
+        None => onnx.providers,
     };
-    let spec = LoadSpec { path: graph, providers, session: session_options(onnx.session) };
+    let spec = LoadSpec { path: graph, providers, session: onnx.session };
     let loaded = backend.load(&spec)?;
 
     let signature = mlmodel.signature.unwrap_or_default();
@@ -78,16 +73,6 @@ pub fn load(
         },
     };
     Ok(Loaded { servable, engine, inputs, warm_up })
-}
-
-fn session_options(settings: SessionSettings) -> SessionOptions {
-    SessionOptions {
-        intra_op_threads: settings.intra_op_threads,
-        inter_op_threads: settings.inter_op_threads,
-        parallel_execution: settings.parallel_execution,
-        graph_optimization_level: settings.graph_optimization_level,
-        config_entries: settings.config_entries,
-    }
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::thread;
 
 use flowgate::backend::{
-    Backend, LibrarySearch, LoadError, LoadSpec, OrtBackend, OrtOptions, Provider, RunError,
+    Backend, LibrarySearch, LoadError, LoadSpec, OrtBackend, OrtOptions, RunError,
 };
-use flowgate::model::{Output, OutputKind};
+use flowgate::model::{Output, OutputKind, Provider};
 use flowgate::tensor::{DType, Dim, Dims, Tensor};
 
 use crate::cases::Case;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use flowgate::backend::{Backend, LoadError, LoadSpec, LoadedModel, SessionOptions};
+use flowgate::backend::{Backend, LoadError, LoadSpec, LoadedModel};
+use flowgate::model::SessionOptions;
 
 use crate::cases::Case;
 

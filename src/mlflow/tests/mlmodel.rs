@@ -3,12 +3,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::model::{ColumnType, Schema, TensorDType, ValueType};
+use crate::model::{ColumnType, Provider, Schema, SessionOptions, TensorDType, ValueType};
 use crate::tensor::DType;
 
-use crate::mlflow::{
-    MLMODEL_BYTES_MAX, MlModel, MlModelError, OnnxFlavor, ProviderEntry, SessionSettings,
-};
+use crate::mlflow::{MLMODEL_BYTES_MAX, MlModel, MlModelError, OnnxFlavor};
 
 /// A file of `tests/fixtures/mlmodel`, all written by MLflow itself.
 fn fixture(name: &str) -> MlModel {
@@ -29,12 +27,12 @@ fn parse_onnx(lines: &str) -> OnnxFlavor {
     parse(&onnx_with(lines)).unwrap().onnx.unwrap()
 }
 
-fn provider(name: &str, options: &[(&str, &str)]) -> ProviderEntry {
+fn provider(name: &str, options: &[(&str, &str)]) -> Provider {
     let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    ProviderEntry { name: name.to_owned(), options: options.iter().map(own).collect() }
+    Provider { name: name.to_owned(), options: options.iter().map(own).collect() }
 }
 
-fn default_providers() -> Vec<ProviderEntry> {
+fn default_providers() -> Vec<Provider> {
     vec![provider("CUDAExecutionProvider", &[]), provider("CPUExecutionProvider", &[])]
 }
 
@@ -45,7 +43,7 @@ fn a_file_of_mlflow_1_is_read() {
     assert_eq!(mlmodel.flavors, ["onnx", "python_function"]);
     assert_eq!((onnx.data.as_str(), onnx.onnx_version.as_deref()), ("model.onnx", Some("1.14.1")));
     assert_eq!(onnx.providers, default_providers());
-    assert_eq!(onnx.session, SessionSettings::default());
+    assert_eq!(onnx.session, SessionOptions::default());
     assert_eq!(mlmodel.mlflow_version.as_deref(), Some("1.30.1"));
     assert_eq!((mlmodel.model_id, mlmodel.run_id), (None, None));
     assert_eq!(mlmodel.serving_input_path, None);
@@ -92,7 +90,7 @@ fn provider_options_and_session_options_are_read() {
     assert_eq!(onnx.providers, [cuda, provider("CPUExecutionProvider", &[])]);
 
     let onnx = fixture("session_options.yaml").onnx.unwrap();
-    let want = SessionSettings {
+    let want = SessionOptions {
         intra_op_threads: Some(1),
         inter_op_threads: Some(1),
         parallel_execution: Some(false),
@@ -193,7 +191,7 @@ fn providers_are_read_in_every_notation() {
 fn session_options_are_honoured_as_far_as_mlflow_honours_them() {
     let session =
         |text: &str| parse_onnx(&format!("    onnx_session_options: {{{text}}}\n")).session;
-    let unset = SessionSettings::default();
+    let unset = SessionOptions::default();
     for text in [
         "",
         "intra_op_num_threads: 0, inter_op_num_threads: 0",

@@ -43,8 +43,9 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  cargo build --locked --features $(FEATURES); \
 	  scripts/mlflow-venv.sh; \
 	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
+	  $(VENV)/bin/python -m unittest discover tests/differential; \
 	  $(VENV)/bin/python tests/differential/differential.py; \
-	  $(VENV)/bin/python -m pytest -q tests/client; \
+	  $(VENV)/bin/python tests/client/client.py; \
 	fi
 
 lint: ## Format, clippy, the build without ONNX Runtime, licences
@@ -60,8 +61,9 @@ endif
 doc: ## The API documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
-bench: setup ## The benchmarks
-	cargo bench --locked --features $(FEATURES)
+bench: build ## Throughput beside `mlflow models serve`; needs wrk
+	@scripts/mlflow-venv.sh
+	@$(VENV)/bin/python benches/compare_mlflow.py $(BENCH)
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

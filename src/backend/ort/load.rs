@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, ValueType};
@@ -37,8 +38,11 @@ impl OrtBackend {
         Ok(Self { runtime, options })
     }
 
-    /// A session on the planned providers.
-    fn session(&self, spec: &LoadSpec, plan: &Plan) -> Result<Session, ort::Error> {
+    fn session(
+        &self,
+        spec: &LoadSpec,
+        accelerators: &[ExecutionProviderDispatch],
+    ) -> Result<Session, ort::Error> {
         let wanted = &spec.session;
         let threads = wanted.intra_op_threads.unwrap_or(self.options.intra_op_threads.get());
         let mut builder = Session::builder(&self.runtime.environment)?
@@ -58,25 +62,27 @@ impl OrtBackend {
         for (key, value) in &wanted.config_entries {
             builder = builder.with_config_entry(key, value)?;
         }
-        builder.with_execution_providers(&plan.accelerators)?.commit_from_file(&spec.path)
+        builder.with_execution_providers(accelerators)?.commit_from_file(&spec.path)
     }
 
-    /// A session on the planned providers, or on the CPU when an accelerator does not start.
-    fn session_or_cpu(
+    /// A session on the planned providers, and the one that leads. An accelerator that does not
+    /// start is left out, and the next one, in the end the CPU, leads: a model that names
+    /// `TensorRT`, CUDA and the CPU must not lose the GPU for want of the first.
+    fn session_or_next(
         &self,
         spec: &LoadSpec,
-        plan: &Plan,
+        mut plan: Plan,
     ) -> Result<(Session, &'static str), ort::Error> {
-        match self.session(spec, plan) {
-            Ok(session) => Ok((session, plan.leader)),
-            Err(error) if plan.accelerators.is_empty() => Err(error),
-            Err(error) => {
-                let cpu = Plan::cpu();
-                let session = self.session(spec, &cpu)?;
-                let (path, cause) = (spec.path.display(), message::clean(error.message()));
-                let failed = plan.leader;
-                tracing::warn!(%path, failed, cause, "execution provider failed, using the CPU");
-                Ok((session, cpu.leader))
+        loop {
+            match self.session(spec, &plan.accelerators) {
+                Ok(session) => return Ok((session, plan.leader())),
+                Err(error) if plan.accelerators.is_empty() => return Err(error),
+                Err(error) => {
+                    let (path, cause) = (spec.path.display(), message::clean(error.message()));
+                    let failed = plan.accelerators.remove(0).name();
+                    let trying = plan.leader();
+                    tracing::warn!(%path, failed, trying, cause, "execution provider failed");
+                }
             }
         }
     }
@@ -100,18 +106,28 @@ impl Backend for OrtBackend {
             )));
         }
         let plan = Plan::of(&spec.providers);
-        if !plan.missing.is_empty() {
-            let (path, missing) = (path.display(), plan.missing.join(", "));
-            let serving_with = plan.leader;
-            tracing::warn!(%path, missing, serving_with, "execution providers not available");
-        }
+        report_missing(path, &plan);
         let (session, provider) = self
-            .session_or_cpu(spec, &plan)
+            .session_or_next(spec, plan)
             .map_err(|error| message::load_error(path, error.message()))?;
         let io = graph_io(path, &session)?;
         let model = OrtModel::new(session, io, provider)
             .ok_or_else(|| message::invalid(path, "an input or output has a NUL in its name"))?;
         Ok(Arc::new(model))
+    }
+}
+
+/// A model that names the CPU too (MLflow writes CUDA and the CPU into every model) is prepared for
+/// the lack of an accelerator; one that does not may well be much slower than was meant.
+fn report_missing(path: &Path, plan: &Plan) {
+    if plan.missing.is_empty() {
+        return;
+    }
+    let (path, missing, leader) = (path.display(), plan.missing.join(", "), plan.leader());
+    if plan.names_cpu {
+        tracing::info!(%path, missing, leader, "execution providers not available");
+    } else {
+        tracing::warn!(%path, missing, leader, "execution providers not available");
     }
 }
 
@@ -169,4 +185,40 @@ fn tensor(ty: &ValueType) -> Option<(DType, Dims)> {
     let ValueType::Tensor { ty, shape, .. } = ty else { return None };
     let dims = shape.iter().map(|&size| usize::try_from(size).map_or(Dim::Any, Dim::Fixed));
     Some((value::dtype(*ty)?, dims.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::path::PathBuf;
+
+    use ort::ep::{CUDA, TensorRT};
+
+    use super::*;
+    use crate::backend::LibrarySearch;
+    use crate::backend::ort::provider::CPU;
+    use crate::model::SessionOptions;
+
+    #[test]
+    fn accelerators_that_do_not_start_are_left_out_until_the_cpu_leads() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let library = LibrarySearch { current_dir: Some(root.clone()), ..Default::default() };
+        let options = OrtOptions { library, intra_op_threads: NonZeroUsize::MIN, spinning: false };
+        let backend = OrtBackend::new(options)
+            .unwrap_or_else(|error| panic!("{error}\nrun scripts/onnxruntime.sh to set it up"));
+        let spec = LoadSpec {
+            path: root.join("tests/fixtures/onnx/mlp.onnx"),
+            providers: Vec::new(),
+            session: SessionOptions::default(),
+        };
+        // The pinned library has neither, so both are refused when they are registered.
+        let accelerators = vec![
+            TensorRT::default().build().error_on_failure(),
+            CUDA::default().build().error_on_failure(),
+        ];
+        let plan = Plan { accelerators, missing: Vec::new(), names_cpu: false };
+        assert_eq!(plan.leader(), "TensorrtExecutionProvider");
+        let (session, leader) = backend.session_or_next(&spec, plan).unwrap();
+        assert_eq!((leader, session.inputs().len()), (CPU, 1));
+    }
 }

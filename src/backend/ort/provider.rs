@@ -13,30 +13,30 @@ pub(super) const CPU: &str = "CPUExecutionProvider";
 pub(super) struct Plan {
     /// Accelerators to register, in the model's order; they are errors when they fail to start.
     pub(super) accelerators: Vec<ExecutionProviderDispatch>,
-    /// The provider that will do the bulk of the work: the first accelerator, or the CPU.
-    pub(super) leader: &'static str,
     /// Providers that this library, or this program, does not have.
     pub(super) missing: Vec<String>,
+    /// Whether the model asks for the CPU by name.
+    pub(super) names_cpu: bool,
 }
 
 impl Plan {
-    /// The CPU alone: what every library has.
-    pub(super) const fn cpu() -> Self {
-        Self { accelerators: Vec::new(), leader: CPU, missing: Vec::new() }
-    }
-
     /// The CPU provider is always there and always last, as in ONNX Runtime's own order; what a
     /// model lists behind it would never be asked, so it is not registered.
     pub(super) fn of(wanted: &[Provider]) -> Self {
-        let mut plan = Self::cpu();
+        let names_cpu = wanted.iter().any(|provider| provider.name == CPU);
+        let mut plan = Self { accelerators: Vec::new(), missing: Vec::new(), names_cpu };
         for provider in wanted.iter().take_while(|provider| provider.name != CPU) {
             match accelerator(provider) {
                 Some(dispatch) => plan.accelerators.push(dispatch.error_on_failure()),
                 None => plan.missing.push(provider.name.clone()),
             }
         }
-        plan.leader = plan.accelerators.first().map_or(CPU, ExecutionProviderDispatch::name);
         plan
+    }
+
+    /// The provider that will do the bulk of the work: the first accelerator, or the CPU.
+    pub(super) fn leader(&self) -> &'static str {
+        self.accelerators.first().map_or(CPU, ExecutionProviderDispatch::name)
     }
 }
 

@@ -4,6 +4,7 @@
 //! A library that the user named (configuration or `ORT_DYLIB_PATH`) is the only one tried: if it
 //! does not work, another one would hide the mistake. Otherwise the first that works is taken.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,8 @@ pub const PINNED_VERSION: &str = "1.31.1";
 /// `target/debug/deps/` and for `target/<triple>/release/`.
 const ANCESTORS_MAX: usize = 5;
 
-/// What to do about a missing library, as the end of a sentence.
-/// Python's wheels hold the library as a file of its own since 1.20.
+/// What to do about a missing library, as the end of a sentence. The wheels of Python hold the
+/// library as a file of its own since 1.20.
 const REMEDY: &str = "`make run` sets up the right one; or run `pip install 'onnxruntime>=1.20'` \
                       in the active Python environment, or set ORT_DYLIB_PATH to a libonnxruntime";
 
@@ -79,8 +80,8 @@ impl LibrarySearch {
         for environment in [&self.virtual_env, &self.conda_prefix].into_iter().flatten() {
             places.extend(python_packages(environment));
         }
-        let mut seen = Vec::with_capacity(places.len());
-        places.retain(|place| !seen.contains(place) && (seen.push(place.clone()), true).1);
+        let mut seen = HashSet::new();
+        places.retain(|place| seen.insert(place.clone()));
         places
     }
 

@@ -30,7 +30,7 @@ use crate::tensor::Tensor;
 
 /// An inference runtime.
 pub trait Backend: Send + Sync {
-    /// The runtime's name and version for people: `onnxruntime 1.31.1`, `tract 0.23.9`.
+    /// The runtime's name and version for people: `onnxruntime 1.31.1`, `tract 0.23`.
     fn describe(&self) -> String;
 
     /// Prepares the graph in `spec.path` (external data is found beside it).

@@ -37,7 +37,7 @@ impl Runtime {
         let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &*slot {
             if let Some((setting, path)) = search.named()
-                && !runtime.library.ends_with(path)
+                && search.candidates().is_ok_and(|found| !found.contains(&runtime.library))
             {
                 let (named, in_use) = (path.display(), runtime.library.display());
                 tracing::warn!(%named, %in_use, "{setting} is ignored: a library is already open");

@@ -16,18 +16,21 @@ use crate::model::{GraphInput, GraphIo};
 use crate::tensor::{Dim, Tensor};
 
 use super::run::TractModel;
-use super::{guarded, scan, value};
+use super::{RUNTIME, guarded, scan, value};
 
 /// Numbers of rows that a model must compute in the dry run. Two, because a plan that holds for
 /// one row only would fail at the first batch.
 const DRY_RUN_ROWS: [usize; 2] = [1, 2];
+
+/// tract does not tell its version at run time; a test holds this to `Cargo.toml`.
+const VERSION: &str = "0.23";
 
 /// tract as a [`Backend`]. Providers and session options do not apply to it.
 pub struct TractBackend;
 
 impl Backend for TractBackend {
     fn describe(&self) -> String {
-        "tract 0.23".to_owned()
+        format!("{RUNTIME} {VERSION}")
     }
 
     fn load(&self, spec: &LoadSpec) -> Result<Arc<dyn LoadedModel>, LoadError> {
@@ -126,4 +129,15 @@ fn sample(input: &GraphInput, rows: usize) -> Option<Tensor> {
         (_, Dim::Any) => None,
     });
     Some(value::zeros(input.dtype, &sizes.collect::<Option<Vec<_>>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_is_linked() {
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("tract-onnx = {{ version = \"{VERSION}\"")));
+    }
 }

@@ -17,8 +17,8 @@ mod tests;
 
 pub use contained::NotContained;
 pub use layout::{LayoutError, ResolvedModel, resolve, resolve_all};
-pub use model_dir::{GRAPH_BYTES_MAX, ModelDir, SERVING_INPUT_BYTES_MAX};
+pub use model_dir::ModelDir;
 pub use model_dir_error::ModelDirError;
 pub use onnx_file::OnnxFileError;
-pub use registry_file::{REGISTRY_FILE, RegistryFile, RegistryFileError};
-pub use source_path::{SourcePathError, local_path};
+pub use registry_file::RegistryFileError;
+pub use source_path::SourcePathError;

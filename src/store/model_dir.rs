@@ -11,11 +11,11 @@ use super::model_dir_error::ModelDirError;
 use super::onnx_file;
 
 /// Largest graph file, in bytes: protobuf's own limit.
-pub const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
+pub(super) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
 
 /// Largest recorded request body that is read, in bytes. It only warms a model up; a larger one is
 /// left where it is.
-pub const SERVING_INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const SERVING_INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) const MLMODEL_FILE: &str = "MLmodel";
 

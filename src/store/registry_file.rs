@@ -7,7 +7,7 @@ use crate::mlflow::{DuplicateKeys, YamlError, read_yaml};
 use crate::model::{Selector, Stage, VersionId};
 
 /// The file's name inside a model's registry folder.
-pub const REGISTRY_FILE: &str = "registry.yaml";
+pub(super) const REGISTRY_FILE: &str = "registry.yaml";
 
 /// Largest `registry.yaml` that is read, in bytes.
 pub(super) const REGISTRY_BYTES_MAX: u64 = 1024 * 1024;
@@ -19,11 +19,11 @@ pub(super) const REGISTRY_BYTES_MAX: u64 = 1024 * 1024;
 /// aliases: {champion: 2}
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RegistryFile {
+pub(super) struct RegistryFile {
     /// In the file's order.
-    pub stages: IndexMap<Stage, VersionId>,
+    stages: IndexMap<Stage, VersionId>,
     /// In the file's order.
-    pub aliases: IndexMap<String, VersionId>,
+    aliases: IndexMap<String, VersionId>,
 }
 
 /// What is wrong with a `registry.yaml`.
@@ -52,7 +52,7 @@ impl RegistryFile {
     /// # Errors
     /// When the text is not YAML, has other keys than `stages` and `aliases`, names an unknown
     /// stage, or a value is not a version number.
-    pub fn parse(text: &str) -> Result<Self, RegistryFileError> {
+    pub(super) fn parse(text: &str) -> Result<Self, RegistryFileError> {
         let raw: Option<RawRegistry> = read_yaml(text, DuplicateKeys::Refused)?;
         let raw = raw.unwrap_or_default();
         let mut registry = Self::default();
@@ -74,7 +74,7 @@ impl RegistryFile {
     /// The version that a stage or an alias is assigned to. Versions and `Latest` are not looked
     /// up here.
     #[must_use]
-    pub fn assigned_to(&self, selector: &Selector) -> Option<VersionId> {
+    pub(super) fn assigned_to(&self, selector: &Selector) -> Option<VersionId> {
         match selector {
             Selector::Alias(alias) => self.aliases.get(alias).copied(),
             Selector::Stage(stage) => self.stages.get(stage).copied(),

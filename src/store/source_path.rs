@@ -29,7 +29,7 @@ pub enum SourcePathError {
 ///
 /// # Errors
 /// When the text is a URI of another place.
-pub fn local_path(text: &str) -> Result<PathBuf, SourcePathError> {
+pub(super) fn local_path(text: &str) -> Result<PathBuf, SourcePathError> {
     if text.is_empty() {
         return Err(SourcePathError::Empty);
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::mlflow::MLMODEL_BYTES_MAX;
-use crate::store::{GRAPH_BYTES_MAX, ModelDir, SERVING_INPUT_BYTES_MAX};
+use crate::store::ModelDir;
+use crate::store::model_dir::{GRAPH_BYTES_MAX, SERVING_INPUT_BYTES_MAX};
 
 use super::wire;
 

@@ -13,7 +13,9 @@ use flowgate::model::{Output, OutputKind, Provider};
 use flowgate::tensor::{DType, Dim, Dims, Tensor};
 
 use crate::cases::Case;
-use crate::support::{cut_short, fixture, load, refusal, replay, replay_on_many_threads, spec};
+use crate::support::{
+    cut_short, fixture, load, refusal, refuses_damaged_files, replay, replay_on_many_threads, spec,
+};
 
 fn backend() -> OrtBackend {
     let library = LibrarySearch {
@@ -78,22 +80,11 @@ fn what_it_cannot_run_is_refused_at_load_by_name() {
 fn damaged_files_are_one_readable_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let damaged = "it is not an ONNX file, or it is damaged or cut short";
+    refuses_damaged_files(&backend(), path);
     let alone = cut_short("mlp_external.onnx", 479, path, "alone.onnx");
-    fs::write(path.join("garbage.onnx"), b"hello world".repeat(20)).unwrap();
-    for (file, part) in [
-        (cut_short("mlp.onnx", 3000, path, "half.onnx"), damaged),
-        (cut_short("mlp.onnx", 0, path, "empty.onnx"), damaged),
-        (path.join("garbage.onnx"), damaged),
-        (path.join("absent.onnx"), "is not a file"),
-        (path.to_owned(), "is not a file"),
-        (alone.clone(), "its external data is missing, damaged or misplaced"),
-    ] {
-        let error = refusal(&backend(), &file);
-        assert!(matches!(error, LoadError::Invalid(_)), "{error}");
-        let text = error.to_string();
-        assert!(text.contains(part) && !text.contains("onnxruntime_src"), "{text}");
-    }
+    let error = refusal(&backend(), &alone).to_string();
+    assert!(error.contains("its external data is missing, damaged or misplaced"), "{error}");
+    assert!(!error.contains("onnxruntime_src"), "{error}");
     cut_short("mlp_external.data", 1000, path, "mlp_external.data");
     let error = refusal(&backend(), &alone).to_string();
     assert!(error.contains("external data is missing, damaged"), "{error}");
@@ -190,7 +181,8 @@ fn threads_share_one_copy_of_the_weights() {
         }
     });
     let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 2 * WEIGHTS_BYTES, "eight threads took {grown} bytes");
+    // Half of what copies would take: other tests of this process may run meanwhile.
+    assert!(grown < 4 * WEIGHTS_BYTES, "eight threads took {grown} bytes");
 }
 
 #[cfg(target_os = "linux")]

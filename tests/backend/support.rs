@@ -61,6 +61,25 @@ pub(crate) fn replay_on_many_threads(backend: &dyn Backend, cases: &[Case], name
     }
 }
 
+/// Expects one sentence about each of the files that are no graph; writes them to `directory`.
+pub(crate) fn refuses_damaged_files(backend: &dyn Backend, directory: &Path) {
+    let damaged = "it is not an ONNX file, or it is damaged or cut short";
+    let garbage = directory.join("garbage.onnx");
+    std::fs::write(&garbage, b"hello world".repeat(20)).expect("the directory is writable");
+    for (file, part) in [
+        (cut_short("mlp.onnx", 3000, directory, "half.onnx"), damaged),
+        (cut_short("mlp.onnx", 0, directory, "empty.onnx"), damaged),
+        (garbage, damaged),
+        (directory.join("absent.onnx"), "is not a file"),
+        (directory.to_owned(), "is not a file"),
+    ] {
+        let error = refusal(backend, &file);
+        assert!(matches!(error, LoadError::Invalid(_)), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(part) && !text.contains("onnxruntime_src"), "{text}");
+    }
+}
+
 /// Writes the fixture's first `bytes` bytes as `name` in `directory`.
 pub(crate) fn cut_short(model: &str, bytes: usize, directory: &Path, name: &str) -> PathBuf {
     let content = std::fs::read(fixture(model)).expect("the fixture is there");

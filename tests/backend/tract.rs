@@ -1,12 +1,12 @@
 //! tract.
 
-use std::fs;
-
 use flowgate::backend::{Backend, LoadError, RunError, TractBackend};
 use flowgate::tensor::Tensor;
 
 use crate::cases::Case;
-use crate::support::{cut_short, fixture, load, refusal, replay, replay_on_many_threads};
+use crate::support::{
+    cut_short, fixture, load, refusal, refuses_damaged_files, replay, replay_on_many_threads,
+};
 
 #[test]
 fn the_recorded_cases_it_can_run_are_answered_as_python_does() {
@@ -44,20 +44,10 @@ fn what_it_cannot_run_is_refused_at_load_by_name() {
 fn damaged_files_are_one_readable_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let damaged = "it is not an ONNX file, or it is damaged or cut short";
+    refuses_damaged_files(&TractBackend, path);
     let alone = cut_short("mlp_external.onnx", 479, path, "alone.onnx");
-    fs::write(path.join("garbage.onnx"), b"hello world".repeat(20)).unwrap();
-    for (file, part) in [
-        (cut_short("mlp.onnx", 3000, path, "half.onnx"), damaged),
-        (cut_short("mlp.onnx", 0, path, "empty.onnx"), damaged),
-        (path.join("garbage.onnx"), damaged),
-        (path.join("absent.onnx"), "is not a file"),
-        (alone.clone(), "the external data of initializer `w1` cannot be read"),
-    ] {
-        let error = refusal(&TractBackend, &file);
-        assert!(matches!(error, LoadError::Invalid(_)), "{error}");
-        assert!(error.to_string().contains(part), "{error}");
-    }
+    let error = refusal(&TractBackend, &alone).to_string();
+    assert!(error.contains("the external data of initializer `w1` cannot be read"), "{error}");
     cut_short("mlp_external.data", 1000, path, "mlp_external.data");
     let error = refusal(&TractBackend, &alone).to_string();
     assert!(error.contains("reaches beyond the end"), "{error}");

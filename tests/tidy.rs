@@ -28,6 +28,17 @@ fn no_module_imports_from_its_own_floor_or_above() {
 }
 
 #[test]
+fn the_architecture_has_the_same_floors() {
+    let texts = source::texts();
+    let (_, map) = texts
+        .iter()
+        .find(|(path, _)| path == "ARCHITECTURE.md")
+        .expect("ARCHITECTURE.md is the map");
+    let faults = floors::undocumented(map);
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
 fn every_concern_lives_where_it_belongs() {
     holds(concerns::faults);
 }

@@ -4,13 +4,8 @@ use crate::source::Source;
 
 /// A file without its unit tests.
 const FILE_LINES_MAX: usize = 400;
-/// A file that one subject really fills.
-const LONG_FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_CHARS_MAX: usize = 100;
-
-/// Files above `FILE_LINES_MAX`, each with the reason why it is one subject.
-const LONG_FILES: [(&str, &str); 0] = [];
 
 /// Names that tell nothing about what is inside.
 const VAGUE: [&str; 13] = [
@@ -47,10 +42,9 @@ pub(crate) fn too_large(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     let path = &source.path;
     let own = source.text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
-    let exempt = LONG_FILES.iter().any(|(long, _)| long == path);
-    let limit = if exempt { LONG_FILE_LINES_MAX } else { FILE_LINES_MAX };
-    if own > limit {
-        faults.push(format!("{path}: {own} lines, {limit} at most: a file holds one idea"));
+    if own > FILE_LINES_MAX {
+        faults
+            .push(format!("{path}: {own} lines, {FILE_LINES_MAX} at most: a file holds one idea"));
     }
     for (index, line) in source.text.lines().enumerate() {
         if line.chars().count() > LINE_CHARS_MAX {

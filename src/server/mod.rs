@@ -1,7 +1,7 @@
 //! The HTTP surface: MLflow's scoring server, route by route.
 //!
 //! Runs on actix worker threads, each with an event loop of its own: nothing here blocks. What a
-//! path means is decided in [`route`], what an outcome looks like on the wire in [`error`], the
+//! path means is decided in `route`, what an outcome looks like on the wire in `error`, the
 //! only place that knows status codes of failures.
 
 mod accept;

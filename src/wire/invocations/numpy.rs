@@ -25,7 +25,7 @@ pub enum NdArray {
     Object(ArrayD<Value>),
 }
 
-/// The element type asked of [`array`].
+/// The element type asked of [`array()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// Let numpy choose from the values.

@@ -29,13 +29,13 @@ fn scoring(inputs: Option<Schema>, io: GraphIo) -> Scoring {
     Scoring::new(Signature { inputs, outputs: None, params: None }, io, options)
 }
 
-fn columns(types: &[(&str, ColumnType, bool)]) -> Option<Schema> {
+fn columns(types: &[(&str, ColumnType, bool)]) -> Schema {
     let specs = types.iter().map(|(name, ty, required)| ColumnSpec {
         name: (*name).into(),
         ty: ValueType::Scalar(*ty),
         required: *required,
     });
-    Some(Schema::Columns(Columns { specs: specs.collect(), named: true }))
+    Schema::Columns(Columns { specs: specs.collect(), named: true })
 }
 
 fn tensor(name: Option<&str>, dtype: DType, dims: &[Dim]) -> TensorSpec {
@@ -53,7 +53,7 @@ fn models() -> Vec<(Scoring, Vec<&'static str>)> {
     let matrix = |dtype| io(&[("x", dtype, &[Any, Fixed(2)])]);
     let each = |a, b| io(&[("a", a, &[Any]), ("b", b, &[Any])]);
     let two = |a, b| columns(&[("a", a, true), ("b", b, true)]);
-    let named = |schema, io| (scoring(schema, io), vec!["a", "b"]);
+    let named = |schema, io| (scoring(Some(schema), io), vec!["a", "b"]);
     let bare = |dtype, dims: &[Dim]| {
         let schema = Schema::Tensors(vec![tensor(None, dtype, dims)]);
         (scoring(Some(schema), io(&[("x", dtype, dims)])), vec![])
@@ -155,6 +155,11 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Two cells a row, all of one kind.
+fn grid(cell: impl Strategy<Value = String> + 'static) -> BoxedStrategy<Vec<Vec<String>>> {
+    prop::collection::vec(prop::collection::vec(cell, 2), 1..4).boxed()
+}
+
 /// Rows of cells that mostly share a kind, so that whole requests are often valid.
 fn rows() -> impl Strategy<Value = Vec<Vec<String>>> {
     let number = prop_oneof![
@@ -165,9 +170,6 @@ fn rows() -> impl Strategy<Value = Vec<Vec<String>>> {
     let int = (-100_i64..100).prop_map(|v| v.to_string());
     let bool = any::<bool>().prop_map(|v| v.to_string());
     let text = "[a-zé]{0,4}".prop_map(|text| format!("\"{text}\""));
-    fn grid(cell: impl Strategy<Value = String> + 'static) -> BoxedStrategy<Vec<Vec<String>>> {
-        prop::collection::vec(prop::collection::vec(cell, 2), 1..4).boxed()
-    }
     let pair =
         (any::<bool>(), "[a-z]{0,3}").prop_map(|(b, t)| vec![b.to_string(), format!("\"{t}\"")]);
     let mixed = (-9_f64..9.0, -9_i64..9).prop_map(|(f, i)| vec![format!("{f:?}"), i.to_string()]);
@@ -185,6 +187,7 @@ fn rows() -> impl Strategy<Value = Vec<Vec<String>>> {
 
 /// How a request deviates from the plain form.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one deviation")]
 struct Shape {
     form: usize,
     index: Option<usize>,

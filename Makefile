@@ -48,10 +48,11 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  $(VENV)/bin/python tests/client/client.py; \
 	fi
 
-lint: ## Format, clippy, the build without ONNX Runtime, licences
+lint: ## Format, clippy with each choice of engines, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
-	cargo check --locked --no-default-features --features tract
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --no-default-features --features tract -- -D warnings
 ifeq ($(DENY),yes)
 	cargo deny --locked --all-features check
 else

@@ -82,13 +82,15 @@ pub enum LoadError {
     Invalid(String),
 }
 
-/// Why a run failed. The text is the runtime's own, for the log, not for the client.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The runtime refused the feeds: type, rank or size of an input.
+    /// A feed does not fit its input: type, rank or size. The reason is in our words and holds no
+    /// value of the feed, so a client may read it.
     #[error("input `{input}`: {reason}")]
     Input { input: String, reason: String },
-    /// The graph failed on these values.
+    /// The graph failed on these values. The text is the runtime's own: for the log, never for
+    /// the client.
     #[error("{0}")]
     Failed(String),
 }

@@ -59,16 +59,18 @@ impl OrtModel {
         // ONNX Runtime reads as many names as values: a shorter list would be read beyond its end.
         assert_eq!(input_names.len(), inputs.len(), "feeds were checked against the inputs");
         // SAFETY:
-        // - The session is alive (`self` owns it) and `Run` does not change it as far as Rust can
-        //   tell: only a shared reference to it exists, and the pointer goes to C++ behind it.
+        // - The session is alive (`self` owns it). `ort` hands out a `*const` because its own `run`
+        //   asks for `&mut Session`; what it points to is a C++ object that Rust never reads or
+        //   writes, so no Rust reference is aliased by the `*mut` that the C API wants.
         // - Overlapping calls: "Multiple threads can invoke the Run() method on the same session
         //   object" (ONNX Runtime's C API overview), and `InferenceSession::Run` is declared
         //   "Multiple threads are allowed to run this function; hence its thread-safe". That
         //   holds for the CPU provider; for the others `run` holds a lock.
         // - Every array has the length that is passed with it. Names end with NUL, values are
         //   alive until this function returns, null run options are documented as the default.
-        // - Each output pointer is null or a value that is now ours; it is wrapped once, with the
-        //   allocator of the session that made it.
+        // - After an error no output is ours. After success each pointer is null or a value that is
+        //   now ours; it is wrapped once, with the allocator of the session that made it, and
+        //   dropped in `run`, before the session can be.
         let outputs: Vec<Option<DynValue>> = unsafe {
             ort::Error::result_from_status((ort::api().Run)(
                 self.session.ptr().cast_mut(),
@@ -103,9 +105,8 @@ impl LoadedModel for OrtModel {
         let named = self.io.inputs.iter().zip(feeds);
         let values = named
             .map(|(input, tensor)| {
-                value::from_tensor(tensor).map_err(|error| RunError::Input {
-                    input: input.name.clone(),
-                    reason: error.message().to_owned(),
+                value::from_tensor(tensor).map_err(|error| {
+                    RunError::Failed(format!("input `{}`: {}", input.name, error.message()))
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;

@@ -60,13 +60,13 @@ pub struct OnnxFlavor {
 /// Why an `MLmodel` file cannot be used. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum MlModelError {
-    #[error("has more than {MLMODEL_BYTES_MAX} bytes, so it is not an MLmodel file")]
+    #[error("it has more than {MLMODEL_BYTES_MAX} bytes, so it is not an MLmodel file")]
     TooLarge,
-    #[error("is not UTF-8 text (byte {offset})")]
+    #[error("it is not UTF-8 text (byte {offset})")]
     NotUtf8 { offset: usize },
-    #[error("is not a valid MLmodel file: {0}")]
+    #[error("it is not a valid MLmodel file: {0}")]
     Yaml(#[from] YamlError),
-    #[error("names no `flavors`, so it is not an MLmodel file")]
+    #[error("it names no `flavors`, so it is not an MLmodel file")]
     NoFlavors,
     #[error("`{field}`: expected {expected}, got {got}")]
     Field { field: &'static str, expected: &'static str, got: String },

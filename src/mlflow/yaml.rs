@@ -79,6 +79,8 @@ fn explain(text: &str, error: &serde_saphyr::Error) -> YamlError {
         }
         other => other.to_string(),
     };
+    // Advice to programmers is of no use to whoever wrote the file.
+    let reason = reason.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
     // The reader's own text ends with the place, which is ours to say.
     let place = format!(" at line {line}, column {column}");
     let reason = reason.strip_suffix(&place).unwrap_or(&reason).to_owned();

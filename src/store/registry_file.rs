@@ -33,9 +33,9 @@ pub enum RegistryFileError {
     Yaml(#[from] YamlError),
     #[error("`{section}.{key}`: expected {expected}, got `{got}`")]
     Entry { section: &'static str, key: String, expected: &'static str, got: String },
-    #[error("has more than {REGISTRY_BYTES_MAX} bytes")]
+    #[error("it has more than {REGISTRY_BYTES_MAX} bytes")]
     TooLarge,
-    #[error("is not UTF-8 text")]
+    #[error("it is not UTF-8 text")]
     NotUtf8,
 }
 
@@ -134,7 +134,7 @@ mod tests {
             ("stages: {Live: 2}", "`stages.Live`", "Production, Staging, Archived"),
             ("aliases: {champion: v2}", "`aliases.champion`", "`v2`"),
             ("stage: {Production: 2}", "stage: {Production: 2}", "unknown field"),
-            ("aliases: {a: 1, a: 2}", "aliases: {a: 1, a: 2}", "duplicate"),
+            ("aliases: {a: 1, a: 2}", "aliases: {a: 1, a: 2}", "duplicate mapping key: a"),
             ("stages: [Production]", "stages: [Production]", "line 1"),
             ("stages: {Production: [2]}", "stages: {Production: [2]}", "line 1"),
             ("just text", "just text", "line 1"),
@@ -142,6 +142,7 @@ mod tests {
         for (text, at, reason) in cases {
             let message = RegistryFile::parse(text).unwrap_err().to_string();
             assert!(message.contains(at) && message.contains(reason), "{text}: {message}");
+            assert!(!message.contains("Options"), "the reader's advice to us: {message}");
         }
     }
 }

@@ -183,7 +183,7 @@ fn a_bad_mlmodel_file_is_named_with_its_line() {
     let dir = model_dir();
     write(&dir, "MLmodel", "flavors:\n  onnx: {data: model.onnx, providers: 3}\n");
     let message = refusal(&dir);
-    assert!(message.contains("MLmodel`: is not a valid MLmodel file: line 2"), "{message}");
+    assert!(message.contains("MLmodel`: it is not a valid MLmodel file: line 2"), "{message}");
     write(&dir, "MLmodel", vec![b'#'; MLMODEL_BYTES_MAX + 1]);
     assert!(refusal(&dir).contains("has more than 8388608 bytes"));
 }

@@ -4,19 +4,20 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
-
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, System};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
 use crate::config::{
     Command, Config, Environment, Invocation, Level, LogFormat, LogOptions, ModelConfig, Sources,
-    parse_command, read_file, to_yaml,
+    misspelt_variables, parse_command, read_file, to_yaml,
 };
 use crate::model::ModelId;
 use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
@@ -77,6 +78,9 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
         ));
     }
     start_log(config.log);
+    for sentence in misspelt_variables(&environment) {
+        tracing::warn!("{sentence}");
+    }
     match command {
         Command::Check => check(&config),
         Command::Serve | Command::Config => serve(&config),
@@ -97,10 +101,18 @@ fn start_log(options: LogOptions) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
+    // The framework's own events are of interest only to whoever debugs it.
+    let framework = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("actix_server", framework)
+        .with_target("actix_http", framework)
+        .with_target("actix_web", framework);
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     match options.format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => registry.with(log.with_ansi(io::stderr().is_terminal())).init(),
+        LogFormat::Json => registry.with(log.json()).init(),
     }
 }
 

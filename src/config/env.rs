@@ -46,6 +46,12 @@ impl Environment {
         }
     }
 
+    /// Names of our own variables that are set.
+    pub(super) fn ours(&self) -> impl Iterator<Item = &str> {
+        let names = self.variables.keys().map(String::as_str);
+        names.filter(|name| name.starts_with("FLOWGATE_") && self.get(name).is_some())
+    }
+
     /// The variable's value. An empty one counts as not set, and so does an address in a
     /// variable of ours: for a service named `flowgate` Kubernetes sets `FLOWGATE_PORT` to
     /// something like `tcp://10.0.0.1:80`.

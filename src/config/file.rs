@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Fault, did_you_mean};
 use super::setting;
+use crate::mlflow::{DuplicateKeys, read_yaml};
 
 /// Largest configuration file, in bytes: far beyond what people write.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -46,7 +47,7 @@ impl Contents {
     /// Reads a file's text. Mistakes are collected, not returned: the rest is read on.
     pub(super) fn parse(text: &str) -> Self {
         let mut file = Self::default();
-        match serde_saphyr::from_str::<Option<Value>>(text) {
+        match read_yaml::<Option<Value>>(text, DuplicateKeys::Refused) {
             Err(error) => file.fault("the file", format!("is not valid YAML: {error}")),
             Ok(None | Some(Value::Null)) => {}
             Ok(Some(Value::Object(root))) => file.root(&root),

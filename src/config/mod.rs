@@ -20,7 +20,7 @@ pub use env::Environment;
 pub use fault::{Fault, Faults};
 pub use file::read_file;
 pub use print::to_yaml;
-pub use sources::{Origin, Sources};
+pub use sources::{Origin, Sources, misspelt_variables};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::backend::LibrarySearch;
 
 use super::Environment;
-use super::fault::Fault;
+use super::fault::{Fault, did_you_mean};
 use super::file::{Contents, FileModel};
 use super::setting::{self, Setting};
 
@@ -74,6 +74,22 @@ impl Sources {
         let library = environment.library();
         Self { given, arguments, models: file.models, library, faults: file.faults }
     }
+}
+
+/// A sentence for each variable that is probably a setting's name, misspelt. Others that begin
+/// like ours are none of our business: Kubernetes makes some for a service named `flowgate`.
+#[must_use]
+pub fn misspelt_variables(environment: &Environment) -> Vec<String> {
+    let known = || setting::ALL.iter().map(|setting| setting.env).chain(["FLOWGATE_CONFIG"]);
+    let mut sentences: Vec<String> = environment
+        .ours()
+        .filter(|name| known().all(|known| known != *name))
+        .map(|name| (name, did_you_mean(name, known())))
+        .filter(|(_, hint)| !hint.is_empty())
+        .map(|(name, hint)| format!("the environment variable {name} sets nothing{hint}"))
+        .collect();
+    sentences.sort_unstable();
+    sentences
 }
 
 fn from_flag(setting: &Setting, flags: &HashMap<&'static str, String>) -> Option<Given> {

@@ -175,3 +175,18 @@ fn defaults_print_and_read_back() {
     let yaml = to_yaml(&sources, &config);
     assert_eq!(Config::check(&merge([], [], &yaml)).unwrap(), config, "{yaml}");
 }
+
+#[test]
+fn misspelt_variables_are_named_and_foreign_ones_left_alone() {
+    let environment = Environment::from([
+        ("FLOWGATE_PROT", "8080"),
+        ("FLOWGATE_PORT", "8080"),
+        ("FLOWGATE_SERVICE_HOST", "10.0.0.1"),
+        ("FLOWGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("OTHER_PORT", "1"),
+    ]);
+    assert_eq!(
+        misspelt_variables(&environment),
+        ["the environment variable FLOWGATE_PROT sets nothing, did you mean `FLOWGATE_PORT`?"]
+    );
+}

@@ -1,7 +1,6 @@
 //! How requests that fail look on the wire: the one place that maps failures to status codes and
 //! to MLflow's error envelope.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -12,6 +11,7 @@ use crate::backend::RunError;
 use crate::servable::ScoreError;
 use crate::wire::coding::CodingError;
 use crate::wire::invocations::{WireError, WireErrorKind};
+use crate::wire::text::write_json_string;
 
 /// What MLflow's server says when a request takes longer than its timeout. A plain text under a
 /// JSON content type, as there.
@@ -160,11 +160,10 @@ fn retry_later(class: &Class, message: &str) -> HttpResponse {
 
 fn envelope(class: &Class, message: &str) -> HttpResponse {
     let Class(status, error_code, sqlstate, error_class) = class;
-    let message = json_string(message);
-    let body = format!(
-        "{{\"error_code\": \"{error_code}\", \"message\": {message}, \
-         \"sqlstate\": \"{sqlstate}\", \"error_class\": \"{error_class}\"}}"
-    );
+    let mut body = format!("{{\"error_code\": \"{error_code}\", \"message\": ").into_bytes();
+    write_json_string(&mut body, message);
+    let rest = format!(", \"sqlstate\": \"{sqlstate}\", \"error_class\": \"{error_class}\"}}");
+    body.extend_from_slice(rest.as_bytes());
     start(*status, APPLICATION_JSON).body(body)
 }
 
@@ -180,32 +179,6 @@ pub(super) fn start(status: StatusCode, content_type: &'static str) -> HttpRespo
     response.insert_header(SERVER);
     response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
     response
-}
-
-/// `text` as Python's `json.dumps` writes it: ASCII only.
-fn json_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='\u{7f}' => out.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String cannot fail.
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]
@@ -225,9 +198,7 @@ mod tests {
         assert_eq!(response.status(), 400);
         let expected = concat!(
             r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "gr\u00f6\u00dfe \"x\"\n"#,
-            r#"\ud83d\ude00"#,
-            "\u{7f}",
-            r#"", "sqlstate": "KAM01", "error_class": "SCHEMA_ENFORCEMENT_FAILED"}"#
+            r#"\ud83d\ude00\u007f", "sqlstate": "KAM01", "error_class": "SCHEMA_ENFORCEMENT_FAILED"}"#
         );
         assert_eq!(text(response).await, expected);
     }

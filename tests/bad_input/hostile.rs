@@ -74,6 +74,56 @@ fn deep_and_wide_bodies_are_refused() {
 }
 
 #[test]
+fn small_bodies_that_repeat_large_values_are_refused() {
+    let (text, list) = ("x".repeat(30_000), format!("[[{}]]", vec!["1"; 15_000].join(",")));
+    let index = vec!["0"; 14_000].join(",");
+    let names = vec![r#""a""#; 4_000].join(",");
+    let split = |members: String| format!(r#"{{"dataframe_split": {{{members}}}}}"#).into_bytes();
+    let (text, list) = (text.as_str(), list.as_str());
+    let broadcast = format!(r#"{{"inputs": {{"a": "{text}", "b": [{index}]}}}}"#).into_bytes();
+    let scalar = split(format!(r#""data": "{text}", "columns": [{names}], "index": [{index}]"#));
+    let row = split(format!(r#""data": [["{text}"]], "columns": ["a"], "index": [{index}]"#));
+    let member = split(format!(r#""data": {{"a": "{text}"}}, "index": [{index}]"#));
+    let nested = split(format!(r#""data": {{"a": {list}}}, "index": [{index}]"#));
+    let chosen = |data: &str| split(format!(r#""data": {data}, "columns": [{names}]"#));
+    let lists = chosen(&format!(r#"{{"a": [{index}]}}"#));
+    let long = "x".repeat(300_000);
+    let records = chosen(&format!(r#"[{{"a": "{long}"}}]"#));
+    refused(
+        "single_string_column",
+        &[
+            ("a text beside a long list", &[JSON], broadcast),
+            ("a text for every cell", &[JSON], scalar),
+            ("a row for every index entry", &[JSON], row),
+            ("a text for every index entry", &[JSON], member),
+            ("a list for every index entry", &[JSON], nested),
+            ("a list for every column", &[JSON], lists),
+            ("a text for every column", &[JSON], records),
+        ],
+    );
+}
+
+/// With a search for each name among all of the others this takes minutes, and the client gives
+/// up before.
+#[test]
+fn many_names_beside_many_others_are_refused_in_time() {
+    const NAMES: usize = 200_000;
+    let list = |with: &dyn Fn(usize) -> String| (0..NAMES).map(with).collect::<Vec<_>>().join(",");
+    let columns = list(&|n| format!(r#""x{n}""#));
+    let members = list(&|n| format!(r#""y{n}":1"#));
+    let split = |data: String| {
+        format!(r#"{{"dataframe_split": {{"columns": [{columns}], "data": {data}}}}}"#).into_bytes()
+    };
+    refused(
+        "wine_columns",
+        &[
+            ("other names in a record", &[JSON], split(format!("[{{{members}}}]"))),
+            ("other names in an object", &[JSON], split(format!("{{{members}}}"))),
+        ],
+    );
+}
+
+#[test]
 fn huge_and_odd_numbers_are_refused() {
     let digits = "9".repeat(5_000);
     let row = |cell: &str| inputs(&format!("[[{}]]", [cell; 11].join(",")));

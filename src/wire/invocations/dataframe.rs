@@ -1,5 +1,7 @@
 //! `pandas.DataFrame(...)` for `dataframe_split` and `dataframe_records`.
 
+use std::collections::HashMap;
+
 use super::WireError;
 use super::frame::{Frame, Label, Series};
 use super::infer::infer;
@@ -78,6 +80,8 @@ pub fn build(
         scalar => match (columns, index) {
             (Some(columns), Some(rows)) => {
                 check_size(rows, columns.len(), rows + columns.len())?;
+                let given = rows + columns.len() + scalar.weight();
+                check_repeats(rows.saturating_mul(columns.len()), scalar.weight(), given)?;
                 let series = infer(vec![scalar; rows]);
                 let columns = columns.into_iter().map(|label| (label, series.clone())).collect();
                 Ok(Frame { columns, rows })
@@ -132,15 +136,13 @@ fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
         None => names.into_iter().map(Label::Name).zip(cells.into_iter().map(series)).collect(),
         Some(columns) => {
             check_size(count, columns.len(), count + columns.len() + names.len())?;
-            let column = |label: Label| {
-                let found = names.iter().position(|name| label.is_name(name));
-                let cells = found.map_or_else(
-                    || vec![Value::Float(f64::NAN); count],
-                    |position| cells[position].clone(),
-                );
-                (label, series(cells))
+            let given = names.into_iter().zip(cells.into_iter().map(Value::List)).collect();
+            let cells = |values: Option<Value>| match values {
+                Some(Value::List(cells)) => cells,
+                _ => vec![Value::Float(f64::NAN); count],
             };
-            columns.into_iter().map(column).collect()
+            let picked = pick(given, columns)?.into_iter();
+            picked.map(|(label, values)| (label, series(cells(values)))).collect()
         }
     };
     Ok(Frame { columns, rows: count })
@@ -156,7 +158,7 @@ pub(super) fn transpose<T>(
 ) -> Result<(Vec<String>, Vec<Vec<T>>), String> {
     let count = rows.len();
     let given = count + rows.iter().map(Vec::len).sum::<usize>();
-    let mut positions = std::collections::HashMap::<String, usize>::new();
+    let mut positions = HashMap::<String, usize>::new();
     let mut names = Vec::new();
     let mut columns: Vec<Vec<T>> = Vec::new();
     for (at, row) in rows.into_iter().enumerate() {
@@ -204,14 +206,7 @@ fn from_members(
 ) -> Result<Frame, String> {
     let named: Vec<(Label, Option<Value>)> = match columns {
         None => members.into_iter().map(|(key, value)| (Label::Name(key), Some(value))).collect(),
-        Some(columns) => columns
-            .into_iter()
-            .map(|label| {
-                let found = members.iter().find(|(key, _)| label.is_name(key));
-                let value = found.map(|(_, value)| value.clone());
-                (label, value)
-            })
-            .collect(),
+        Some(columns) => pick(members, columns)?,
     };
     if named.iter().any(|(_, value)| matches!(value, Some(Value::Dict(_)))) {
         return Err("'data' must hold a list of values for each column, got an object".into());
@@ -232,6 +227,13 @@ fn from_members(
         (None, None) => return Err("a column's values must be a list".into()),
     };
     check_size(rows, named.len(), rows + named.len())?;
+    let repeated = named.iter().map(|(_, value)| match value {
+        Some(Value::List(items)) if items.len() == 1 => items[0].weight(),
+        None | Some(Value::List(_)) => 0,
+        Some(scalar) => scalar.weight(),
+    });
+    let weight = repeated.sum::<usize>();
+    check_repeats(rows, weight, rows + weight)?;
     let series = |value: Option<Value>| match value {
         None => Ok(Series::Object(vec![Value::Float(f64::NAN); rows])),
         Some(Value::List(items)) if items.len() == rows => Ok(infer(items)),
@@ -246,6 +248,27 @@ fn from_members(
     Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows })
 }
 
+/// The members that `columns` ask for, in that order; a name that repeats gets a copy each time.
+fn pick(
+    members: Vec<(String, Value)>,
+    columns: Vec<Label>,
+) -> Result<Vec<(Label, Option<Value>)>, String> {
+    let given = columns.len() + members.iter().map(|(_, value)| value.weight()).sum::<usize>();
+    let by_name: HashMap<String, Value> = members.into_iter().collect();
+    let mut taken = 0_usize;
+    let pick_one = |label: Label| {
+        let value = match &label {
+            Label::Name(name) => by_name.get(name),
+            Label::Number(_) | Label::Other(_) => None,
+        };
+        taken = taken.saturating_add(value.map_or(0, Value::weight));
+        check_repeats(1, taken, given)?;
+        let value = value.cloned();
+        Ok((label, value))
+    };
+    columns.into_iter().map(pick_one).collect()
+}
+
 /// Applies an explicit index: pandas repeats a single row to the index's length.
 fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
     match index {
@@ -257,6 +280,8 @@ fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
                 ));
             }
             check_size(rows, frame.columns.len(), rows + frame.columns.len())?;
+            let weight = frame.columns.iter().map(|(_, series)| series.weight()).sum::<usize>();
+            check_repeats(rows, weight, rows + weight)?;
             for (_, series) in &mut frame.columns {
                 series.repeat(rows);
             }
@@ -269,12 +294,24 @@ fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
 
 /// Bounds the cells of a frame by the number of values that the body gives.
 pub(super) fn check_size(rows: usize, columns: usize, given: usize) -> Result<(), String> {
-    let cells = rows.saturating_mul(columns);
-    let most = given.saturating_mul(CELLS_PER_VALUE_MAX).saturating_add(CELLS_EXTRA_MAX);
-    if cells <= most {
+    if fits(rows, columns, given) {
         return Ok(());
     }
     Err(format!("{rows} rows of {columns} columns are far more cells than the body has values"))
+}
+
+/// Bounds what repeating values makes of them: a long text counts as many cells. `weight` is that
+/// of all values that are repeated, `given` that of the whole body.
+pub(super) fn check_repeats(times: usize, weight: usize, given: usize) -> Result<(), String> {
+    if fits(times, weight, given) {
+        return Ok(());
+    }
+    Err("it repeats its values to far more data than the body has".to_owned())
+}
+
+fn fits(times: usize, weight: usize, given: usize) -> bool {
+    let most = given.saturating_mul(CELLS_PER_VALUE_MAX).saturating_add(CELLS_EXTRA_MAX);
+    times.saturating_mul(weight) <= most
 }
 
 fn numbered(count: usize) -> Vec<Label> {

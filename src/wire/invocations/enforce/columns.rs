@@ -6,7 +6,7 @@ use crate::model::{ColumnSpec, Columns, ValueType};
 use crate::tensor::Tensor;
 use crate::wire::invocations::WireError;
 use crate::wire::invocations::coerce::{describe, type_text};
-use crate::wire::invocations::dataframe::{build, check_size, transpose};
+use crate::wire::invocations::dataframe::{build, check_repeats, check_size, transpose};
 use crate::wire::invocations::frame::{Frame, Label, NAT, Series};
 use crate::wire::invocations::infer::infer;
 use crate::wire::invocations::numpy::NdArray;
@@ -164,6 +164,14 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
         return Err("the columns hold different numbers of values".into());
     }
     check_size(rows, items.len(), rows + items.len())?;
+    let repeated = items.iter().map(|(_, item)| match item {
+        Item::Value(Value::List(_)) => 0,
+        Item::Value(value) => value.weight(),
+        Item::Array(array) if !array.shape().is_empty() => 0,
+        Item::Array(single) | Item::Scalar(single) => series_of(single.clone()).weight(),
+    });
+    let weight = repeated.sum::<usize>();
+    check_repeats(rows, weight, rows + weight)?;
     let columns = items.into_iter().map(|(name, item)| {
         let series = match item {
             Item::Array(array) if array.shape().len() == 1 => series_of(array),

@@ -80,10 +80,19 @@ def _python_internal(pair: Pair) -> bool:
         return False
     if "Content-Type" not in pair.headers:
         return (pair.ours.status, pair.ours.content_type) == (415, "text/plain; charset=utf-8")
+    if _has_unhashable_name(_json(pair)):
+        return pair.refused_as_bad_request()
     too_deep = max(pair.body.count(b"["), pair.body.count(b"{")) >= PYTHON_DEPTH
     if not (too_deep or LONG_INTEGER.search(pair.body.replace(b"\0", b""))):
         return False
     return pair.refused_as_bad_request()
+
+
+def _has_unhashable_name(document: Any) -> bool:
+    """Whether a column's name is a list or an object, which no Python set holds."""
+    split = document.get("dataframe_split") if isinstance(document, dict) else None
+    columns = split.get("columns") if isinstance(split, dict) else None
+    return isinstance(columns, list) and any(isinstance(each, (list, dict)) for each in columns)
 
 
 def _llm_keys(pair: Pair) -> bool:
@@ -164,7 +173,7 @@ def _csv(pair: Pair) -> bool:
     try:
         lines = list(csv.reader(io.StringIO(pair.body.decode("utf-8-sig"))))
         rows = [[float(cell) for cell in line] for line in lines[1:] if line]
-    except ValueError:
+    except (ValueError, csv.Error):
         return True
     plain = pair.ask(
         pair.subject.name, {"Content-Type": "application/json"},

@@ -2,11 +2,14 @@
 //! schema is enforced. This is where the protocol is lax: floats are truncated to integers,
 //! numeric text is parsed, anything becomes a boolean.
 
+use std::collections::HashMap;
+
 use super::WireError;
 use super::astype::astype;
 use super::datetime::to_datetime;
 use super::enforce::values::enforce_type;
 use super::frame::{Frame, Label, Series};
+use super::infer::infer;
 use super::value::Value;
 use crate::model::{ColumnType, Columns, Schema, TensorDType, TensorSpec, ValueType};
 use crate::tensor::DType;
@@ -16,6 +19,14 @@ use crate::tensor::DType;
 /// # Errors
 /// `BAD_REQUEST` for the first column, in the signature's order, that does not convert.
 pub fn cast_frame(frame: Frame, schema: &Schema) -> Result<Frame, WireError> {
+    // Python cannot put such a name into a set, and MLflow collects the names in one.
+    if let Some((label, _)) = frame.columns.iter().find(|(label, _)| !label.is_hashable()) {
+        let Label::Other(name) = label else { unreachable!("the others are hashable") };
+        return Err(WireError::bad_request(format!(
+            "dataframe_split: a column's name must be text, got {}",
+            name.type_name()
+        )));
+    }
     match schema {
         Schema::Columns(columns) => cast_columns(frame, columns),
         Schema::Tensors(specs) => cast_tensors(frame, specs),
@@ -38,9 +49,12 @@ fn cast_columns(mut frame: Frame, columns: &Columns) -> Result<Frame, WireError>
                 let (name, want) = (describe(label), type_text(&spec.ty));
                 WireError::bad_request(format!("column {name}: expected {want}, {why}"))
             };
-            // With the name repeated, pandas hands over a frame, which these two cannot take.
+            // With the name repeated, pandas hands over a frame, which these cannot take.
             if repeats
-                && matches!(scalar(&spec.ty), Some(ColumnType::Boolean | ColumnType::Datetime))
+                && matches!(
+                    scalar(&spec.ty),
+                    Some(ColumnType::Boolean | ColumnType::Datetime | ColumnType::String)
+                )
             {
                 return Err(context("got several columns of that name"));
             }
@@ -100,8 +114,9 @@ fn cast_booleans(series: Series) -> Result<Series, String> {
         Series::F64(values) if values.iter().any(|value| value.is_nan()) => {
             Ok(Series::Object(values.into_iter().map(|v| truth(Value::Float(v))).collect()))
         }
+        // `where` looks for a dtype again: only NaNs make doubles.
         Series::Object(values) if values.iter().any(Value::is_missing) => {
-            Ok(Series::Object(values.into_iter().map(truth).collect()))
+            Ok(infer(values.into_iter().map(truth).collect())?)
         }
         other => astype(other, DType::Bool).map_err(|why| why.to_string()),
     }
@@ -153,6 +168,7 @@ fn cast_tensors(mut frame: Frame, specs: &[TensorSpec]) -> Result<Frame, WireErr
                 .collect()
         }
     };
+    let repeats = repeats(&frame);
     for (position, spec) in targets {
         let (label, series) = &mut frame.columns[position];
         let context = |why: &str| {
@@ -162,13 +178,29 @@ fn cast_tensors(mut frame: Frame, specs: &[TensorSpec]) -> Result<Frame, WireErr
         if frame.rows == 0 {
             return Err(context("got no row"));
         }
-        if matches!(series, Series::Object(cells) if matches!(cells[0], Value::List(_))) {
+        let holds_lists =
+            matches!(series, Series::Object(cells) if matches!(cells[0], Value::List(_)));
+        if holds_lists && !repeats[position] {
             continue; // Lists are converted when they are reshaped.
+        }
+        // With the name repeated, pandas hands over a frame, which has no single dtype.
+        if repeats[position] && spec.dtype == TensorDType::Known(DType::Str) {
+            return Err(context("got several columns of that name"));
         }
         let taken = std::mem::replace(series, Series::Bool(Vec::new()));
         *series = cast_tensor_column(taken, &spec.dtype).map_err(|why| context(&why))?;
     }
     Ok(frame)
+}
+
+/// For each column, whether another has the same label.
+fn repeats(frame: &Frame) -> Vec<bool> {
+    let keys: Vec<String> = frame.columns.iter().map(|(label, _)| format!("{label:?}")).collect();
+    let mut counts = HashMap::<&str, usize>::with_capacity(keys.len());
+    for key in &keys {
+        *counts.entry(key).or_default() += 1;
+    }
+    keys.iter().map(|key| counts[key.as_str()] > 1).collect()
 }
 
 fn cast_tensor_column(series: Series, dtype: &TensorDType) -> Result<Series, String> {

@@ -39,7 +39,7 @@ pub fn from_split(split: Value) -> Result<Frame, WireError> {
     }
     let data = data.ok_or_else(|| WireError::bad_request("dataframe_split: 'data' is missing"))?;
     let columns = labels(columns)?;
-    let index = index_len(&index)?;
+    let index = Index::of(index)?;
     build(data, columns, index)
         .map_err(|why| WireError::bad_request(format!("dataframe_split: {why}")))
 }
@@ -66,23 +66,25 @@ pub fn from_records(records: Value) -> Result<Frame, WireError> {
 pub fn build(
     data: Value,
     columns: Option<Vec<Label>>,
-    index: Option<usize>,
+    index: Option<Index>,
 ) -> Result<Frame, String> {
+    let rows = index.as_ref().map(Index::len);
     match data {
         Value::None => from_members(Vec::new(), columns, index),
         Value::Dict(members) => from_members(members, columns, index),
-        Value::List(rows) => match rows.first() {
+        Value::List(items) => match items.first() {
             None => from_members(Vec::new(), Some(columns.unwrap_or_default()), index),
-            Some(Value::List(_)) => fit_index(from_lists(rows, columns)?, index),
-            Some(Value::Dict(_)) => fit_index(from_dicts(rows, columns)?, index),
-            Some(_) => from_cells(rows, columns, index),
+            Some(Value::List(_)) => fit_index(from_lists(items, columns)?, rows),
+            Some(Value::Dict(_)) => fit_index(from_dicts(items, columns)?, rows),
+            Some(_) => from_cells(items, columns, rows),
         },
-        scalar => match (columns, index) {
+        scalar => match (columns, rows) {
             (Some(columns), Some(rows)) => {
                 check_size(rows, columns.len(), rows + columns.len())?;
                 let given = rows + columns.len() + scalar.weight();
                 check_repeats(rows.saturating_mul(columns.len()), scalar.weight(), given)?;
-                let series = infer(vec![scalar; rows]);
+                let mut series = infer(vec![scalar])?;
+                series.repeat(rows);
                 let columns = columns.into_iter().map(|label| (label, series.clone())).collect();
                 Ok(Frame { columns, rows })
             }
@@ -118,8 +120,8 @@ fn from_lists(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
             column.push(row.next().unwrap_or(Value::None));
         }
     }
-    let columns = columns.into_iter().zip(cells.into_iter().map(infer)).collect();
-    Ok(Frame { columns, rows: count })
+    let columns = columns.into_iter().zip(cells).map(|(label, cells)| Ok((label, infer(cells)?)));
+    Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows: count })
 }
 
 /// A list of records. Missing members are NaN.
@@ -131,9 +133,11 @@ fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
     });
     let rows = rows.collect::<Result<Vec<_>, String>>()?;
     let (names, cells) = transpose(rows, || Value::Float(f64::NAN))?;
-    let series = |cells: Vec<Value>| infer(cells);
-    let columns = match columns {
-        None => names.into_iter().map(Label::Name).zip(cells.into_iter().map(series)).collect(),
+    let columns: Vec<(Label, Vec<Value>)> = match columns {
+        None => names.into_iter().map(Label::Name).zip(cells).collect(),
+        Some(columns) if columns.iter().any(|label| !label.is_hashable()) => {
+            return Err("a column's name must be text".into());
+        }
         Some(columns) => {
             check_size(count, columns.len(), count + columns.len() + names.len())?;
             let given = names.into_iter().zip(cells.into_iter().map(Value::List)).collect();
@@ -142,10 +146,11 @@ fn from_dicts(rows: Vec<Value>, columns: Option<Vec<Label>>) -> Result<Frame, St
                 _ => vec![Value::Float(f64::NAN); count],
             };
             let picked = pick(given, columns)?.into_iter();
-            picked.map(|(label, values)| (label, series(cells(values)))).collect()
+            picked.map(|(label, values)| (label, cells(values))).collect()
         }
     };
-    Ok(Frame { columns, rows: count })
+    let columns = columns.into_iter().map(|(label, cells)| Ok((label, infer(cells)?)));
+    Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows: count })
 }
 
 /// Turns rows of named cells into columns, named in order of first appearance.
@@ -194,38 +199,29 @@ fn from_cells(
     if index.is_some_and(|index| index != rows) {
         return Err(format!("'index' must have one entry for each of the {rows} rows"));
     }
-    let series = infer(cells);
+    let series = infer(cells)?;
     Ok(Frame { columns: columns.into_iter().map(|label| (label, series.clone())).collect(), rows })
 }
 
-/// An object of columns.
+/// An object of columns: lists, objects from row label to cell, or single values. Where columns
+/// are named, one that is absent or null is missing throughout.
 fn from_members(
     members: Vec<(String, Value)>,
     columns: Option<Vec<Label>>,
-    index: Option<usize>,
+    index: Option<Index>,
 ) -> Result<Frame, String> {
     let named: Vec<(Label, Option<Value>)> = match columns {
         None => members.into_iter().map(|(key, value)| (Label::Name(key), Some(value))).collect(),
-        Some(columns) => pick(members, columns)?,
-    };
-    if named.iter().any(|(_, value)| matches!(value, Some(Value::Dict(_)))) {
-        return Err("'data' must hold a list of values for each column, got an object".into());
-    }
-    let mut lengths = named.iter().filter_map(|(_, value)| match value {
-        Some(Value::List(items)) => Some(items.len()),
-        _ => None,
-    });
-    let rows = match (index, lengths.next()) {
-        (Some(rows), _) => rows,
-        (None, Some(rows)) => {
-            if lengths.any(|other| other != rows) {
-                return Err("all columns must have the same number of values".into());
-            }
-            rows
+        Some(columns) => {
+            let picked = pick(members, columns)?.into_iter();
+            picked.map(|(label, value)| (label, value.filter(|v| !v.is_missing()))).collect()
         }
-        (None, None) if named.iter().all(|(_, value)| value.is_none()) => 0,
-        (None, None) => return Err("a column's values must be a list".into()),
     };
+    let index = match index {
+        Some(index) => index,
+        None => common_index(named.iter().filter_map(|(_, value)| value.as_ref()))?,
+    };
+    let rows = index.len();
     check_size(rows, named.len(), rows + named.len())?;
     let repeated = named.iter().map(|(_, value)| match value {
         Some(Value::List(items)) if items.len() == 1 => items[0].weight(),
@@ -236,13 +232,17 @@ fn from_members(
     check_repeats(rows, weight, rows + weight)?;
     let series = |value: Option<Value>| match value {
         None => Ok(Series::Object(vec![Value::Float(f64::NAN); rows])),
-        Some(Value::List(items)) if items.len() == rows => Ok(infer(items)),
-        Some(Value::List(mut items)) if items.len() == 1 => {
-            items.resize(rows, items[0].clone());
-            Ok(infer(items))
+        Some(Value::List(items)) if items.len() == rows => Ok(infer(items)?),
+        Some(Value::List(items)) if items.len() != 1 => {
+            Err(format!("every column must have {rows} values, as 'index'"))
         }
-        Some(Value::List(_)) => Err(format!("every column must have {rows} values, as 'index'")),
-        Some(scalar) => Ok(infer(vec![scalar; rows])),
+        Some(Value::Dict(cells)) => Ok(infer(index.pick(cells)?)?),
+        Some(single) => {
+            let items = if let Value::List(items) = single { items } else { vec![single] };
+            let mut series = infer(items)?;
+            series.repeat(rows);
+            Ok(series)
+        }
     };
     let columns = named.into_iter().map(|(label, value)| Ok((label, series(value)?)));
     Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows })
@@ -267,6 +267,49 @@ fn pick(
         Ok((label, value))
     };
     columns.into_iter().map(pick_one).collect()
+}
+
+/// The rows of columns that come without an index (`_extract_index`).
+fn common_index<'a>(columns: impl Iterator<Item = &'a Value>) -> Result<Index, String> {
+    let (mut length, mut labels, mut scalars) = (None, None::<IndexSet>, false);
+    for column in columns {
+        match column {
+            Value::List(items) => {
+                if *length.get_or_insert(items.len()) != items.len() {
+                    return Err("all columns must have the same number of values".into());
+                }
+            }
+            Value::Dict(cells) => {
+                let labels = labels.get_or_insert_default();
+                cells.iter().for_each(|(key, _)| labels.insert(key));
+            }
+            _ => scalars = true,
+        }
+    }
+    match (length, labels) {
+        (Some(_), Some(_)) => {
+            Err("the columns must be either all lists or all objects, got both".into())
+        }
+        (Some(rows), None) => Ok(Index::Numbered(rows)),
+        (None, Some(labels)) => Ok(Index::Labels(labels.order)),
+        (None, None) if scalars => Err("a column's values must be a list".into()),
+        (None, None) => Ok(Index::Numbered(0)),
+    }
+}
+
+/// Row labels in order of first appearance.
+#[derive(Default)]
+struct IndexSet {
+    seen: std::collections::HashSet<String>,
+    order: Vec<Value>,
+}
+
+impl IndexSet {
+    fn insert(&mut self, key: &str) {
+        if self.seen.insert(key.to_owned()) {
+            self.order.push(Value::Str(key.to_owned()));
+        }
+    }
 }
 
 /// Applies an explicit index: pandas repeats a single row to the index's length.
@@ -327,7 +370,7 @@ fn labels(columns: Value) -> Result<Option<Vec<Label>>, WireError> {
         {
             multi_level(&items).map(Some)
         }
-        Value::List(items) => items.into_iter().map(label).collect::<Result<_, _>>().map(Some),
+        Value::List(items) => Ok(Some(items.into_iter().map(label).collect())),
         Value::Dict(members) => {
             Ok(Some(members.into_iter().map(|(key, _)| Label::Name(key)).collect()))
         }
@@ -338,48 +381,124 @@ fn labels(columns: Value) -> Result<Option<Vec<Label>>, WireError> {
     }
 }
 
-/// Labels of several levels (tuples): no declared name is one.
+/// Labels of several levels, which are tuples: no declared name is one.
 fn multi_level(levels: &[Value]) -> Result<Vec<Label>, WireError> {
-    let lengths = levels.iter().map(|level| match level {
-        Value::List(level) => level.len(),
-        _ => 0,
-    });
-    let lengths: Vec<usize> = lengths.collect();
-    if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
+    let levels: Vec<&[Value]> = levels
+        .iter()
+        .map(|level| if let Value::List(level) = level { level.as_slice() } else { &[] })
+        .collect();
+    if levels.windows(2).any(|pair| pair[0].len() != pair[1].len()) {
         return Err(WireError::bad_request(
             "dataframe_split: the levels of 'columns' must have equal lengths",
         ));
     }
-    Ok(vec![Label::Other(Value::None); lengths[0]])
+    let tuple = |i: usize| Value::Array(levels.iter().map(|level| level[i].clone()).collect());
+    Ok((0..levels[0].len()).map(|i| Label::Other(tuple(i))).collect())
 }
 
-fn label(value: Value) -> Result<Label, WireError> {
+fn label(value: Value) -> Label {
     match value {
-        Value::Str(name) => Ok(Label::Name(name)),
-        Value::Int(number) => Ok(Label::Number(number)),
-        Value::List(_) | Value::Dict(_) => Err(WireError::bad_request(format!(
-            "dataframe_split: a column's name must be text, got {}",
-            value.type_name()
-        ))),
-        other => Ok(Label::Other(other)),
+        Value::Str(name) => Label::Name(name),
+        Value::Int(number) => Label::Number(number),
+        // NaN labels are equal to each other.
+        Value::Float(number) if number.is_nan() => Label::Other(Value::Other("NaN")),
+        other => Label::Other(other),
     }
 }
 
-/// The number of entries of `index`; `None` when there is none.
-fn index_len(index: &Value) -> Result<Option<usize>, WireError> {
-    match index {
-        Value::None => Ok(None),
-        Value::List(levels)
-            if !levels.is_empty() && levels.iter().all(|level| matches!(level, Value::List(_))) =>
-        {
-            let Value::List(first) = &levels[0] else { return Ok(None) };
-            Ok(Some(first.len()))
+/// The row labels of a frame.
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// 0, 1, 2, and so on.
+    Numbered(usize),
+    Labels(Vec<Value>),
+}
+
+impl Index {
+    /// What `index` says; `None` when it says nothing.
+    fn of(index: Value) -> Result<Option<Self>, WireError> {
+        match index {
+            Value::None => Ok(None),
+            Value::List(levels)
+                if !levels.is_empty()
+                    && levels.iter().all(|level| matches!(level, Value::List(_))) =>
+            {
+                // Tuples, which no key of an object is.
+                let Value::List(first) = &levels[0] else { return Ok(None) };
+                Ok(Some(Self::Numbered(first.len())))
+            }
+            Value::List(items) => Ok(Some(Self::Labels(items))),
+            Value::Dict(members) => {
+                let keys = members.into_iter().map(|(key, _)| Value::Str(key));
+                Ok(Some(Self::Labels(keys.collect())))
+            }
+            other => Err(WireError::bad_request(format!(
+                "dataframe_split: 'index' must be a list, got {}",
+                other.type_name()
+            ))),
         }
-        Value::List(items) => Ok(Some(items.len())),
-        Value::Dict(members) => Ok(Some(members.len())),
-        other => Err(WireError::bad_request(format!(
-            "dataframe_split: 'index' must be a list, got {}",
-            other.type_name()
-        ))),
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbered(rows) => *rows,
+            Self::Labels(labels) => labels.len(),
+        }
+    }
+
+    /// The cells of the labelled rows, NaN where there is none.
+    fn pick(&self, cells: Vec<(String, Value)>) -> Result<Vec<Value>, String> {
+        let cells: std::collections::HashMap<String, Value> = cells.into_iter().collect();
+        let missing = Value::Float(f64::NAN);
+        match self {
+            Self::Numbered(rows) => Ok(vec![missing; *rows]),
+            Self::Labels(labels) => labels
+                .iter()
+                .map(|label| match label {
+                    Value::Str(label) => Ok(cells.get(label).unwrap_or(&missing).clone()),
+                    Value::List(_) | Value::Dict(_) => {
+                        Err("every entry of 'index' must be a single value".to_owned())
+                    }
+                    _ => Ok(missing.clone()),
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn split(text: &str) -> Result<Frame, WireError> {
+        from_split(json::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn objects_of_objects_are_aligned_by_their_keys() {
+        for (text, want) in [
+            (r#"{"data": {"a": {"0": 1, "1": 2}}}"#, "I64([1, 2])"),
+            (r#"{"data": {"a": {"x": 1}, "b": {"y": 2}}}"#, "F64([1.0, NaN])"),
+            (r#"{"data": {"a": {"x": 1}}, "index": ["y", "x"]}"#, "F64([NaN, 1.0])"),
+            (r#"{"data": {"a": {"0": 1}}, "index": [0]}"#, "F64([NaN])"),
+            (r#"{"data": {"a": 5, "b": {"x": 1}}}"#, "I64([5])"),
+            (r#"{"data": {"a": null}, "columns": ["a"]}"#, "Object([])"),
+            (r#"{"data": {"a": [2.5]}, "index": []}"#, "F64([])"),
+            (r#"{"data": 1.5, "columns": ["a"], "index": [0, 1]}"#, "F64([1.5, 1.5])"),
+        ] {
+            assert_eq!(format!("{:?}", split(text).unwrap().columns[0].1), want, "{text}");
+        }
+        assert!(split(r#"{"data": {"a": {"x": 1}, "b": [1]}}"#).is_err());
+        assert!(split(r#"{"data": {"a": null}}"#).is_err());
+    }
+
+    #[test]
+    fn labels_of_levels_are_tuples() {
+        let frame = split(r#"{"columns": [["a", "b"], [1, 2]], "data": [[3, 4]]}"#).unwrap();
+        assert_ne!(frame.columns[0].0, frame.columns[1].0);
+        assert!(frame.columns.iter().all(|(label, _)| label.is_hashable()));
+        let frame = split(r#"{"columns": [["a"], "b"], "data": [[3, 4]]}"#).unwrap();
+        assert!(!frame.columns[0].0.is_hashable());
     }
 }

@@ -36,7 +36,8 @@ pub enum Series {
 pub enum Label {
     Name(String),
     Number(i64),
-    /// A label of another type (null, a float, a boolean): never matches a declared name.
+    /// A label of another type (null, a float, a boolean, a tuple): never matches a declared
+    /// name. A tuple is a [`Value::Array`].
     Other(Value),
 }
 
@@ -163,6 +164,12 @@ impl Label {
     #[must_use]
     pub fn is_name(&self, name: &str) -> bool {
         matches!(self, Self::Name(own) if own == name)
+    }
+
+    /// Whether Python can hash the label: not a list or a dictionary.
+    #[must_use]
+    pub const fn is_hashable(&self) -> bool {
+        !matches!(self, Self::Other(Value::List(_) | Value::Dict(_)))
     }
 }
 

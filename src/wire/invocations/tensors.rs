@@ -9,7 +9,7 @@ use super::frame::Frame;
 use super::numpy::{ArrayError, ElementType, NdArray, array, flatten, stack};
 use super::value::Value;
 use crate::model::{ColumnSpec, ColumnType, Schema, TensorDType, TensorSpec, ValueType};
-use crate::tensor::DType;
+use crate::tensor::{DType, Tensor};
 
 /// What a body's data became; what `PyFuncModel.predict` receives.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +37,9 @@ impl Item {
     #[must_use]
     pub fn into_value(self) -> Value {
         match self {
-            // An array of rank 0 is neither a list nor a scalar to the schema's checks.
-            Self::Array(array) if array.shape().is_empty() => Value::Other("a bare value"),
+            Self::Array(array) if array.shape().is_empty() => {
+                Value::ZeroRank(Box::new(array.to_list()))
+            }
             Self::Array(array) | Self::Scalar(array) => match array.to_list() {
                 Value::List(items) => Value::Array(items),
                 scalar => scalar,
@@ -128,10 +129,33 @@ fn stack_items(items: Vec<Item>) -> Result<NdArray, ArrayError> {
         Item::Array(array) | Item::Scalar(array) => Some(array.clone()),
         Item::Value(_) => None,
     });
-    if let Some(stacked) = arrays.collect::<Option<Vec<_>>>().and_then(|arrays| stack(&arrays)) {
-        return Ok(stacked);
+    if let Some(arrays) = arrays.collect::<Option<Vec<_>>>() {
+        if let Some(stacked) = stack(&arrays) {
+            return Ok(stacked);
+        }
+        if arrays.iter().all(|array| matches!(array, NdArray::Tensor(_))) {
+            return promote(&arrays);
+        }
     }
     array(&Value::List(items.into_iter().map(Item::into_value).collect()), ElementType::Inferred)
+}
+
+/// `numpy.array(arrays)` of different element types: their common one. Beside text, numbers
+/// become text in the form that their own array gave them.
+pub(super) fn promote(arrays: &[NdArray]) -> Result<NdArray, ArrayError> {
+    let is_text = |array: &NdArray| matches!(array, NdArray::Tensor(Tensor::Str(_)));
+    let any_text = arrays.iter().any(is_text);
+    let lists =
+        arrays.iter().map(|array| if any_text { texts(array.to_list()) } else { array.to_list() });
+    array(&Value::List(lists.collect()), ElementType::Inferred)
+}
+
+/// The leaves of nested lists as text.
+fn texts(value: Value) -> Value {
+    match value {
+        Value::List(items) => Value::List(items.into_iter().map(texts).collect()),
+        leaf => leaf.to_text().map_or(leaf, Value::Str),
+    }
 }
 
 /// Named values of `instances` must agree in length: the required ones, arrays excepted, where
@@ -300,5 +324,34 @@ fn convert_scalars(data: &Value, ty: ColumnType) -> Result<Item, ArrayError> {
         }
         Value::List(_) => array(data, want).map(Item::Array),
         scalar => array(scalar, want).map(Item::Scalar),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    #[test]
+    fn instances_of_different_kinds_take_their_common_type() {
+        for (cells, want) in [
+            ("[1, 2.5]", "Tensor(F64([1.0, 2.5]"),
+            ("[true, 2]", "Tensor(I64([1, 2]"),
+            ("[1, \"a\"]", "Tensor(Str([\"1\", \"a\"]"),
+            ("[1.0, \"a\"]", "Tensor(Str([\"1.0\", \"a\"]"),
+            ("[18446744073709551615, 1]", "Tensor(F64([1.8446744073709552e19, 1.0]"),
+            ("[[1, 2], [0.5, 1]]", "Tensor(F64([[1.0, 2.0],\n [0.5, 1.0]]"),
+            ("[\"x\", null]", "Object([ZeroRank(Str(\"x\")), ZeroRank(None)]"),
+        ] {
+            let Ok(Value::List(cells)) = json::parse(cells.as_bytes()) else { panic!("{cells}") };
+            let rows = cells.into_iter().map(|cell| Value::Dict(vec![("a".into(), cell)]));
+            let Data::Named(items) = from_instances(Value::List(rows.collect()), None).unwrap()
+            else {
+                panic!("instances are named")
+            };
+            let Item::Array(array) = &items[0].1 else { panic!("instances are arrays") };
+            let shown = format!("{array:?}");
+            assert!(shown.starts_with(want), "{shown} instead of {want}");
+        }
     }
 }

@@ -31,6 +31,9 @@ pub enum Value {
     List(Vec<Value>),
     /// A numpy array inside a cell: a list to every rule, but for how it prints.
     Array(Vec<Value>),
+    /// A numpy array of rank 0 inside a cell: it converts as its element does, but neither
+    /// pandas nor the schema takes it for a scalar.
+    ZeroRank(Box<Value>),
     /// Keys in order of first appearance, each once (the last value wins).
     Dict(Vec<(String, Value)>),
 }
@@ -58,6 +61,7 @@ impl Value {
             Self::Date(_) => "a date",
             Self::Other(name) => name,
             Self::List(_) | Self::Array(_) => "an array",
+            Self::ZeroRank(_) => "a bare value",
             Self::Dict(_) => "an object",
         }
     }
@@ -68,6 +72,7 @@ impl Value {
     pub fn weight(&self) -> usize {
         let texts = |bytes: usize| bytes.div_ceil(size_of::<Self>());
         1 + match self {
+            Self::ZeroRank(value) => value.weight(),
             Self::None
             | Self::Bool(_)
             | Self::Int(_)
@@ -92,6 +97,7 @@ impl Value {
             Self::None
                 | Self::List(_)
                 | Self::Array(_)
+                | Self::ZeroRank(_)
                 | Self::Dict(_)
                 | Self::Date(_)
                 | Self::Other(_)
@@ -131,6 +137,7 @@ impl Value {
             Self::Str(text) | Self::Surrogates(text) => !text.is_empty(),
             Self::Bytes(bytes) => !bytes.is_empty(),
             Self::List(items) | Self::Array(items) => !items.is_empty(),
+            Self::ZeroRank(element) => element.truthy(),
             Self::Dict(members) => !members.is_empty(),
         }
     }
@@ -152,6 +159,7 @@ impl Value {
             Self::Bytes(bytes) => {
                 std::str::from_utf8(bytes).ok().and_then(parse_float).ok_or(NotConvertible::Type)
             }
+            Self::ZeroRank(element) => element.to_float(),
             Self::Surrogates(_)
             | Self::Date(_)
             | Self::Other(_)
@@ -177,6 +185,7 @@ impl Value {
             Self::Bytes(bytes) => {
                 std::str::from_utf8(bytes).ok().and_then(parse_int).ok_or(NotConvertible::Type)
             }
+            Self::ZeroRank(element) => element.to_int(),
             Self::None
             | Self::Surrogates(_)
             | Self::Date(_)
@@ -194,6 +203,7 @@ impl Value {
             Self::Str(text) => Some(text.clone()),
             Self::Surrogates(_) => None,
             Self::Date(date) => Some(date.to_string()),
+            Self::ZeroRank(element) => element.to_text(),
             _ => {
                 let mut text = String::new();
                 self.write_repr(&mut text)?;
@@ -216,7 +226,7 @@ impl Value {
             }
             Self::Str(text) => write_str_repr(text, out),
             // Python's repr would escape the surrogate; we no longer know which one it was.
-            Self::Surrogates(_) | Self::Other(_) => return None,
+            Self::Surrogates(_) | Self::ZeroRank(_) | Self::Other(_) => return None,
             Self::Bytes(bytes) => write_bytes_repr(bytes, out),
             Self::Date(date) => {
                 let (year, month, day) = (date.year(), date.month(), date.day());

@@ -28,8 +28,8 @@ const MISSING: [&str; 7] = ["", "NaT", "nat", "NAT", "nan", "NaN", "NAN"];
 ///
 /// Numbers are nanoseconds since the epoch. Texts must all have the format of the first. With time
 /// zones the result is [`Series::DatetimeTz`]; with different ones it is an object column, as in
-/// pandas. Formats that pandas leaves to the `dateutil` package are refused, and so are its words
-/// `now` and `today`.
+/// pandas. Formats that pandas leaves to the `dateutil` package are refused. `now` and `today` are
+/// accepted beside any format; which moment they are does not matter, as no graph takes datetimes.
 ///
 /// # Errors
 /// A cell that is no date or time, or not one that `datetime64[ns]` can hold.
@@ -73,13 +73,14 @@ fn from_objects(values: &[Value]) -> Result<Series, DatetimeError> {
     let format = match values.iter().position(|value| !is_missing(value)) {
         None => return Ok(Series::Datetime(vec![NAT; values.len()])),
         Some(row) => match &values[row] {
+            value if is_now(value) => None,
             Value::Str(text) => Some(Format::guess(text).ok_or(DatetimeError::Unreadable { row })?),
             // A column that does not start with a text has no format of its own.
             _ => None,
         },
     };
     let cells = values.iter().enumerate().map(|(row, value)| match &format {
-        _ if is_missing(value) => Ok(Cell::Missing),
+        _ if is_missing(value) || is_now(value) => Ok(Cell::Missing),
         Some(format) => read_as(format, row, value),
         None => read_any(row, value),
     });
@@ -100,6 +101,11 @@ fn is_missing(value: &Value) -> bool {
         Value::Str(text) => MISSING.contains(&text.as_str()),
         _ => false,
     }
+}
+
+/// The words for the time of the request.
+fn is_now(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if text == "now" || text == "today")
 }
 
 /// A cell of a column whose first cell is a text.

@@ -119,7 +119,7 @@ fn to_frame(data: Data, columns: &Columns) -> Result<Frame, String> {
         Data::Item(Item::Array(array)) => frame_of_array(array),
         Data::Item(Item::Value(list @ Value::List(_))) => build(list, None, None),
         Data::Item(Item::Value(value)) if value.is_scalar() => {
-            Ok(Frame { columns: vec![(Label::Number(0), infer(vec![value]))], rows: 1 })
+            Ok(Frame { columns: vec![(Label::Number(0), infer(vec![value])?)], rows: 1 })
         }
         Data::Item(Item::Value(value)) => {
             Err(format!("expected rows of the declared columns, got {}", value.type_name()))
@@ -175,7 +175,7 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
     let columns = items.into_iter().map(|(name, item)| {
         let series = match item {
             Item::Array(array) if array.shape().len() == 1 => series_of(array),
-            Item::Value(Value::List(items)) => infer(items),
+            Item::Value(Value::List(items)) => infer(items)?,
             Item::Array(array) if array.shape().len() > 1 => match array.to_list() {
                 Value::List(items) => Series::Object(items),
                 other => Series::Object(vec![other]),
@@ -185,11 +185,15 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
                 series.repeat(rows);
                 series
             }
-            Item::Value(value) => infer(vec![value; rows]),
+            Item::Value(value) => {
+                let mut series = infer(vec![value])?;
+                series.repeat(rows);
+                series
+            }
         };
-        (Label::Name(name), series)
+        Ok((Label::Name(name), series))
     });
-    Ok(Frame { columns: columns.collect(), rows })
+    Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows })
 }
 
 fn frame_of_array(array: NdArray) -> Result<Frame, String> {
@@ -254,11 +258,14 @@ fn frame_of_rows(rows: Vec<Vec<(String, Item)>>) -> Result<Frame, String> {
         .map(|row| row.into_iter().map(|(name, item)| (name, Some(item))).collect())
         .collect();
     let (names, columns) = transpose(rows, || None)?;
-    let columns = names.into_iter().map(Label::Name).zip(columns.into_iter().map(series_of_cells));
-    Ok(Frame { columns: columns.collect(), rows: count })
+    let columns = names
+        .into_iter()
+        .zip(columns)
+        .map(|(name, cells)| Ok((Label::Name(name), series_of_cells(cells)?)));
+    Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows: count })
 }
 
-fn series_of_cells(cells: Vec<Option<Item>>) -> Series {
+fn series_of_cells(cells: Vec<Option<Item>>) -> Result<Series, String> {
     let scalars = cells.iter().map(|cell| match cell {
         Some(Item::Scalar(scalar)) => Some(scalar.clone()),
         _ => None,
@@ -266,7 +273,7 @@ fn series_of_cells(cells: Vec<Option<Item>>) -> Series {
     if let Some(scalars) = scalars.collect::<Option<Vec<_>>>()
         && let Some(stacked) = crate::wire::invocations::numpy::stack(&scalars)
     {
-        return series_of(stacked);
+        return Ok(series_of(stacked));
     }
     let is_datetime = |cell: &Option<Item>| {
         matches!(cell, None | Some(Item::Scalar(NdArray::Datetime(_)) | Item::Value(Value::None)))
@@ -274,12 +281,12 @@ fn series_of_cells(cells: Vec<Option<Item>>) -> Series {
     let any_datetime =
         cells.iter().any(|cell| matches!(cell, Some(Item::Scalar(NdArray::Datetime(_)))));
     if any_datetime && cells.iter().all(is_datetime) {
-        return Series::Datetime(vec![NAT; cells.len()]);
+        return Ok(Series::Datetime(vec![NAT; cells.len()]));
     }
     let has_array = cells.iter().any(|cell| matches!(cell, Some(Item::Array(_))));
     let values: Vec<Value> = cells
         .into_iter()
         .map(|cell| cell.map_or(Value::Float(f64::NAN), Item::into_value))
         .collect();
-    if has_array { Series::Object(values) } else { infer(values) }
+    if has_array { Ok(Series::Object(values)) } else { Ok(infer(values)?) }
 }

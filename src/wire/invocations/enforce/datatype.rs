@@ -14,7 +14,7 @@ pub(super) fn enforce_datatype(series: Series, ty: ColumnType) -> Result<Series,
     let series = match series {
         // `infer_objects`
         Series::Object(values) if !matches!(ty, ColumnType::Binary | ColumnType::String) => {
-            infer(values)
+            infer(values)?
         }
         other => other,
     };
@@ -104,10 +104,7 @@ fn to_numeric(values: &[Value]) -> Result<Series, String> {
     if values.is_empty() {
         return Ok(Series::I64(Vec::new()));
     }
-    let parse = |text: &str| match text.trim().parse::<i64>() {
-        Ok(integer) => Ok(Value::Int(integer)),
-        Err(_) => parse_float(text).map(Value::Float).ok_or_else(|| "got text".to_owned()),
-    };
+    let parse = |text: &str| parse_number(text).ok_or_else(|| "got text".to_owned());
     let numbers = values.iter().map(|value| match value {
         Value::None => Ok(Value::Float(f64::NAN)),
         Value::Bool(value) => Ok(Value::Int((*value).into())),
@@ -115,9 +112,67 @@ fn to_numeric(values: &[Value]) -> Result<Series, String> {
         // Whatever is empty is missing.
         Value::Str(text) if text.is_empty() => Ok(Value::Float(f64::NAN)),
         Value::List(items) | Value::Array(items) if items.is_empty() => Ok(Value::Float(f64::NAN)),
+        Value::Dict(members) if members.is_empty() => Ok(Value::Float(f64::NAN)),
         Value::Str(text) => parse(text),
         Value::Bytes(bytes) => std::str::from_utf8(bytes).map_or(Err("got bytes".into()), parse),
         other => Err(format!("got {}", other.type_name())),
     });
-    numbers.collect::<Result<_, _>>().map(infer)
+    Ok(infer(numbers.collect::<Result<_, String>>()?)?)
+}
+
+/// A number as `pandas.to_numeric` reads it: narrower than Python's `float`, and an integer must
+/// fit 64 bits.
+fn parse_number(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        let small = text.parse().map(Value::Int);
+        return small.or_else(|_| text.parse().map(super::super::numpy::unsigned)).ok();
+    }
+    if ["inf", "infinity"].iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
+        return parse_float(text).map(Value::Float);
+    }
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') || text.contains('_') {
+        return None;
+    }
+    text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_becomes_numbers_as_pandas_reads_them() {
+        for (text, want) in [
+            ("7", Some(7.0)),
+            (" +5 ", Some(5.0)),
+            ("18446744073709551615", Some(1.844_674_407_370_955_2e19)),
+            ("18446744073709551616", None),
+            ("-9223372036854775809", None),
+            ("99999999999999999999.0", Some(1e20)),
+            ("1e400", None),
+            ("-Inf", Some(f64::NEG_INFINITY)),
+            ("nan", None),
+            ("1_0", None),
+            ("٣", None),
+            ("1 2", None),
+            ("-", None),
+            ("1.", Some(1.0)),
+        ] {
+            let got = parse_number(text).and_then(|value| value.to_float().ok());
+            assert_eq!(got, want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_is_missing_where_doubles_are_declared() {
+        let cells = vec![Value::Dict(Vec::new()), Value::List(Vec::new()), Value::Float(2.5)];
+        let Ok(Series::F64(values)) = enforce_datatype(Series::Object(cells), ColumnType::Double)
+        else {
+            panic!("doubles")
+        };
+        assert!(values[0].is_nan() && values[1].is_nan());
+        assert!((values[2] - 2.5).abs() < f64::EPSILON);
+    }
 }

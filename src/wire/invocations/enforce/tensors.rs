@@ -10,7 +10,7 @@ use crate::wire::invocations::feed::{ModelInput, frame_values};
 use crate::wire::invocations::frame::{Frame, Label, Series};
 use crate::wire::invocations::infer::infer;
 use crate::wire::invocations::numpy::{ElementType, NdArray, array};
-use crate::wire::invocations::tensors::{Data, Item};
+use crate::wire::invocations::tensors::{Data, Item, promote};
 use crate::wire::invocations::value::Value;
 
 /// Checks data against a tensor signature.
@@ -192,28 +192,47 @@ fn reshape_column(label: &Label, series: Series, spec: &TensorSpec) -> Result<Nd
 /// `numpy.vstack(cells).reshape(shape).astype(dtype)`; `None` where numpy raises, or where the
 /// rows do not come out the same in number.
 fn stack_cells(series: Series, inner: &[usize], rows: usize, spec: &TensorSpec) -> Option<NdArray> {
-    let cells = series.into_values();
-    let arrays = cells.iter().map(|cell| array(cell, ElementType::Inferred));
-    let arrays = arrays.collect::<Result<Vec<_>, _>>().ok()?;
-    // Each cell is an array of its own before they are joined: beside text, numbers become text
-    // in the form that their own array gave them.
-    let is_text = |array: &NdArray| matches!(array, NdArray::Tensor(Tensor::Str(_)));
-    let rows_of_values = if arrays.iter().any(is_text) {
-        let texts = arrays.iter().map(|array| {
-            let texts = array.values().iter().map(Value::to_text).collect::<Option<Vec<_>>>()?;
-            Some(Value::List(texts.into_iter().map(Value::Str).collect()))
-        });
-        texts.collect::<Option<Vec<_>>>()?
-    } else {
-        cells
-    };
-    let joined = array(&Value::List(rows_of_values), ElementType::Inferred).ok()?;
-    if joined.shape().len() != 2 {
+    let mut stacked = Vec::with_capacity(rows);
+    for cell in series.into_values() {
+        let array = array(&cell, ElementType::Inferred).ok()?;
+        // Each cell is at least a matrix: a value or a flat list is one row of it.
+        let shape = match *array.shape() {
+            [] => [1, 1],
+            [width] => [1, width],
+            [height, width] => [height, width],
+            _ => return None,
+        };
+        stacked.push(reshape(array, &shape)?);
+    }
+    let width = stacked.first()?.shape()[1];
+    if stacked.iter().any(|array| array.shape()[1] != width) {
+        return None;
+    }
+    let height: usize = stacked.iter().map(|array| array.shape()[0]).sum();
+    let joined = promote(&split_rows(stacked)?).ok()?;
+    // Lists inside an object array would have made it deeper.
+    if joined.shape() != [height, width] {
         return None;
     }
     let shape: Vec<usize> = std::iter::once(rows).chain(inner.iter().copied()).collect();
-    let reshaped = reshape(joined, &shape)?;
-    convert(&reshaped, spec)
+    convert(&reshape(joined, &shape)?, spec)
+}
+
+/// The rows of matrices, each an array of its own.
+fn split_rows(matrices: Vec<NdArray>) -> Option<Vec<NdArray>> {
+    let mut rows = Vec::with_capacity(matrices.len());
+    for matrix in matrices {
+        if matrix.shape()[0] == 1 {
+            let width = matrix.shape()[1];
+            rows.push(reshape(matrix, &[width])?);
+            continue;
+        }
+        let Value::List(lists) = matrix.to_list() else { return None };
+        for list in lists {
+            rows.push(array(&list, ElementType::Inferred).ok()?);
+        }
+    }
+    Some(rows)
 }
 
 fn reshape(array: NdArray, shape: &[usize]) -> Option<NdArray> {
@@ -233,10 +252,9 @@ fn convert(array: &NdArray, spec: &TensorSpec) -> Option<NdArray> {
     match array {
         NdArray::Tensor(tensor) if tensor.dtype() == dtype => Some(array.clone()),
         _ => {
-            let cast = match infer(array.values()) {
-                Series::F64(values) if dtype != DType::Str => numpy_astype(&values, dtype),
-                _ if dtype == DType::Str => astype(Series::Object(array.values()), dtype).ok()?,
-                other => astype(other, dtype).ok()?,
+            let cast = match array {
+                NdArray::Tensor(tensor) if dtype != DType::Str => cast_numbers(tensor, dtype)?,
+                _ => astype(Series::Object(array.values()), dtype).ok()?,
             };
             let shape = array.shape().to_vec();
             let frame = Frame { rows: cast.len(), columns: vec![(Label::Number(0), cast)] };
@@ -247,6 +265,57 @@ fn convert(array: &NdArray, spec: &TensorSpec) -> Option<NdArray> {
                 }
                 other => reshape(other, &shape),
             }
+        }
+    }
+}
+
+/// `array.astype(dtype)` of numbers or text.
+fn cast_numbers(tensor: &Tensor, dtype: DType) -> Option<Series> {
+    let values = || NdArray::Tensor(tensor.clone()).values();
+    match tensor {
+        Tensor::F64(array) => Some(numpy_astype(&array.iter().copied().collect::<Vec<_>>(), dtype)),
+        Tensor::Str(_) => astype(Series::Object(values()), dtype).ok(),
+        _ => astype(infer(values()).ok()?, dtype).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Dims;
+    use crate::wire::invocations::json;
+
+    #[test]
+    fn cells_are_stacked_as_numpy_stacks_them() {
+        let stacked = |cells: &str, dtype, inner: &[usize]| {
+            let Ok(Value::List(cells)) = json::parse(cells.as_bytes()) else { panic!("{cells}") };
+            let rows = cells.len();
+            let dims = std::iter::once(Dim::Any).chain(inner.iter().map(|&n| Dim::Fixed(n)));
+            let spec = TensorSpec {
+                name: None,
+                dtype: TensorDType::Known(dtype),
+                dims: dims.collect::<Dims>(),
+            };
+            let array = stack_cells(Series::Object(cells), inner, rows, &spec)?;
+            Some(format!("{:?}", array.values()))
+        };
+        for (cells, dtype, inner, want) in [
+            (
+                "[[1, 2], [3, 4]]",
+                DType::F64,
+                &[2][..],
+                Some("[Float(1.0), Float(2.0), Float(3.0), Float(4.0)]"),
+            ),
+            ("[[0], 1.5]", DType::F64, &[1], Some("[Float(0.0), Float(1.5)]")),
+            ("[[true], 1]", DType::I64, &[], Some("[Int(1), Int(1)]")),
+            ("[[1.5], \"a\"]", DType::Str, &[1], Some("[Str(\"1.5\"), Str(\"a\")]")),
+            ("[[1], null]", DType::I64, &[1], None),
+            ("[[1, null]]", DType::I64, &[2], None),
+            ("[[1, null]]", DType::F64, &[2], Some("[Float(1.0), Float(NaN)]")),
+            ("[[1, 2], [3]]", DType::F64, &[2], None),
+            ("[[1], [[2], [3]]]", DType::F64, &[1], None),
+        ] {
+            assert_eq!(stacked(cells, dtype, inner).as_deref(), want, "{cells}");
         }
     }
 }

@@ -50,7 +50,9 @@ fn enforce_scalar(value: Value, ty: ColumnType, required: bool) -> Result<Value,
         return Err(CellError::new(format!("expected {}, got {}", ty.name(), value.type_name())));
     }
     let got = value.type_name();
-    let series = enforce_datatype(infer(vec![value]), ty)
+    let series = infer(vec![value]).map_err(String::from);
+    let series = series
+        .and_then(|series| enforce_datatype(series, ty))
         .map_err(|_| CellError::new(format!("expected {}, got {got}", ty.name())))?;
     Ok(series.into_values().pop().unwrap_or(Value::None))
 }
@@ -72,7 +74,9 @@ fn enforce_array(value: Value, items: &ValueType, required: bool) -> Result<Valu
     if list.is_empty() {
         return Ok(Value::List(list));
     }
-    let enforced = enforce_datatype(infer(list), *ty)
+    let series = infer(list).map_err(String::from);
+    let enforced = series
+        .and_then(|series| enforce_datatype(series, *ty))
         .map_err(|why| CellError::new(format!("its items should be {}, {why}", ty.name())))?;
     as_numpy_list(enforced, *ty).map(Value::List)
 }
@@ -85,22 +89,26 @@ fn as_numpy_list(series: Series, ty: ColumnType) -> Result<Vec<Value>, CellError
         if matches!(value, Value::List(_) | Value::Array(_)) {
             return Err(CellError::new("its items should be single values, got an array"));
         }
-        value.to_text().ok_or_else(|| CellError::new(format!("got {}", value.type_name())))
+        // Text without a UTF-8 form is fine in a list, if not in a tensor.
+        if matches!(value, Value::Surrogates(_)) {
+            return Ok(value);
+        }
+        let text = value.to_text().map(Value::Str);
+        text.ok_or_else(|| CellError::new(format!("got {}", value.type_name())))
     };
     match ty {
         ColumnType::Boolean => Ok(values.iter().map(|v| Value::Bool(v.truthy())).collect()),
-        ColumnType::String => values.into_iter().map(|v| text(v).map(Value::Str)).collect(),
+        ColumnType::String => values.into_iter().map(text).collect(),
         ColumnType::Binary => values
             .into_iter()
             .map(|v| match v {
                 Value::Bytes(bytes) => Ok(Value::Bytes(bytes)),
-                other => text(other).and_then(|text| {
-                    if text.is_ascii() {
-                        Ok(Value::Bytes(text.into_bytes()))
-                    } else {
+                other => match text(other)? {
+                    Value::Str(text) if text.is_ascii() => Ok(Value::Bytes(text.into_bytes())),
+                    _ => {
                         Err(CellError::new("its items should be binary, got other than ASCII text"))
                     }
-                }),
+                },
             })
             .collect(),
         _ => Ok(values),

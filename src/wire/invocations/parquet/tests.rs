@@ -72,6 +72,7 @@ fn cell(value: &Value) -> Json {
         Value::Bytes(bytes) => json!({"bytes": hex(bytes)}),
         Value::Date(_) => json!({"other": "date"}),
         Value::Other(name) => json!({"other": name}),
+        Value::ZeroRank(element) => cell(element),
         Value::List(values) | Value::Array(values) => {
             json!({"list": values.iter().map(cell).collect::<Vec<_>>()})
         }

@@ -29,6 +29,15 @@ const F32_INT_MAX: u64 = 1 << 24;
 /// Where a request's column goes; extra ones go nowhere.
 type Place = Option<usize>;
 
+/// What becomes of columns that the signature does not declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extras {
+    /// They are dropped unseen.
+    Drop,
+    /// They take part in the check of lengths, which only the exact path does.
+    Count,
+}
+
 impl ColumnTarget {
     pub(super) fn new(columns: &Columns, io: &GraphIo) -> Option<Self> {
         if !columns.named {
@@ -269,11 +278,18 @@ fn row(
 }
 
 /// `[{"a": 1, ...}, ...]`: every record with the same columns as the first.
-pub(super) fn records(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
+pub(super) fn records(
+    target: &ColumnTarget,
+    extras: Extras,
+    cursor: &mut Cursor<'_>,
+) -> Option<Decoded> {
     let width = target.columns.len();
     cursor.expect(b'[')?;
     // The first record is read twice: once for its names.
     let places = record_names(target, &mut cursor.clone())?;
+    if extras == Extras::Count && places.iter().any(Option::is_none) {
+        return None;
+    }
     let mut sink = target.start(&places)?;
     let mut rows = 0;
     loop {

@@ -1,7 +1,7 @@
 //! What the streaming decoder may do for a model, decided once from its signature and graph.
 
 use super::arrays::{self, ArrayTarget, IntRule};
-use super::columns::{self, ColumnTarget};
+use super::columns::{self, ColumnTarget, Extras};
 use super::cursor::Cursor;
 use crate::model::{GraphIo, Schema, Signature, TensorDType, TensorSpec};
 use crate::tensor::{DType, Dim, Dims};
@@ -43,12 +43,15 @@ impl StreamPlan {
         let form = cursor.name()?;
         let decoded = match (&self.kind, form) {
             (Kind::Columns(target), "dataframe_split") => columns::split(target, &mut cursor)?,
-            (Kind::Columns(target), "dataframe_records") => columns::records(target, &mut cursor)?,
+            (Kind::Columns(target), "dataframe_records") => {
+                columns::records(target, Extras::Drop, &mut cursor)?
+            }
             (Kind::Columns(target), "inputs" | "instances") => {
+                let extras = if form == "instances" { Extras::Count } else { Extras::Drop };
                 cursor.skip_blanks();
                 match cursor.peek()? {
                     b'{' => columns::lists(target, &mut cursor)?,
-                    _ => columns::records(target, &mut cursor)?,
+                    _ => columns::records(target, extras, &mut cursor)?,
                 }
             }
             (Kind::Arrays(targets), "inputs" | "instances") => {

@@ -198,7 +198,8 @@ mod tests {
         assert_eq!(response.status(), 400);
         let expected = concat!(
             r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "gr\u00f6\u00dfe \"x\"\n"#,
-            r#"\ud83d\ude00\u007f", "sqlstate": "KAM01", "error_class": "SCHEMA_ENFORCEMENT_FAILED"}"#
+            r#"\ud83d\ude00\u007f", "sqlstate": "KAM01", "#,
+            r#""error_class": "SCHEMA_ENFORCEMENT_FAILED"}"#
         );
         assert_eq!(text(response).await, expected);
     }

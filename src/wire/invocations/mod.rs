@@ -13,6 +13,7 @@ pub mod content_type;
 pub mod scoring;
 
 pub mod json;
+pub mod number_text;
 pub mod value;
 
 pub mod csv;

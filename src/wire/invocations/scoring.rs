@@ -10,12 +10,13 @@ use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
 use super::frame::{Frame, Label, Series};
 use super::json;
+use super::number_text::parse_float;
 use super::numpy::NdArray;
 use super::params::enforce_params;
 use super::parquet::read_parquet;
 use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
-use super::value::{Value, parse_float};
+use super::value::Value;
 use crate::model::{ColumnType, GraphIo, Output, Schema, Signature, TensorSpec, ValueType};
 use crate::tensor::Tensor;
 

@@ -4,7 +4,8 @@ use crate::model::ColumnType;
 use crate::wire::invocations::datetime::to_datetime;
 use crate::wire::invocations::frame::{NAT, Series};
 use crate::wire::invocations::infer::infer;
-use crate::wire::invocations::value::{Value, parse_float};
+use crate::wire::invocations::number_text::parse_float;
+use crate::wire::invocations::value::Value;
 
 /// Lets a column stand for `ty`: the same dtype, a safe upcast, or nothing.
 ///

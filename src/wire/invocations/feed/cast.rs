@@ -31,6 +31,11 @@ pub(super) fn to_graph(
         )))
     };
     match array {
+        // To ONNX Runtime's Python binding, a NUL ends the text of numpy's own strings.
+        NdArray::Tensor(Tensor::Str(mut texts)) if input.dtype == DType::Str => {
+            texts.iter_mut().for_each(|text| text.truncate(text.find('\0').unwrap_or(text.len())));
+            Ok(Tensor::Str(texts))
+        }
         NdArray::Tensor(tensor) if tensor.dtype() == input.dtype => Ok(tensor),
         NdArray::Tensor(Tensor::F64(values)) if input.dtype == DType::F32 => {
             Ok(Tensor::F32(values.mapv(|value| value as f32)))
@@ -138,6 +143,7 @@ fn exact_cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::{Dim, Dims};
 
     fn cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
         exact_cast(tensor, to)
@@ -149,6 +155,24 @@ mod tests {
 
     fn longs(values: &[i64]) -> Tensor {
         Tensor::from_vec(&[values.len()], values.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_nul_ends_numpys_own_strings() {
+        let input = GraphInput { name: "s".into(), dtype: DType::Str, dims: Dims(vec![Dim::Any]) };
+        let texts = || vec!["a\0b".to_owned(), "\0".to_owned(), "c".to_owned()];
+        let array = NdArray::Tensor(Tensor::from_vec(&[3], texts()).unwrap());
+        let cut = vec!["a".to_owned(), String::new(), "c".to_owned()];
+        assert_eq!(
+            to_graph(array, &input, Casts::Mlflow).unwrap(),
+            Tensor::from_vec(&[3], cut).unwrap()
+        );
+        let cells = texts().into_iter().map(Value::Str).collect();
+        let array = NdArray::Object(ArrayD::from_shape_vec(vec![3], cells).unwrap());
+        assert_eq!(
+            to_graph(array, &input, Casts::Mlflow).unwrap(),
+            Tensor::from_vec(&[3], texts()).unwrap()
+        );
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub(super) fn to_graph(
     }
 }
 
+/// Up to here a double is sure to be the number that the request gave: beyond, an integer among
+/// fractions may have been rounded.
+const SURE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// The values of a number tensor in a type that holds them all.
 enum Wide {
     Ints(ArrayD<i128>),
@@ -92,7 +96,8 @@ impl Wide {
             Self::Ints(array) => each(array, |value| T::try_from(value).ok()),
             Self::Floats(array) => each(array, |value| {
                 let whole = value as i128;
-                (whole as f64 == value).then(|| T::try_from(whole).ok()).flatten()
+                let exact = whole as f64 == value && value.abs() <= SURE_MAX;
+                exact.then(|| T::try_from(whole).ok()).flatten()
             }),
         }
     }
@@ -183,6 +188,7 @@ mod tests {
         );
         assert_eq!(cast(&longs(&[16_777_217]), DType::F32), None);
         assert_eq!(cast(&longs(&[i64::MAX]), DType::F64), None);
+        assert_eq!(cast(&floats(&[9_007_199_254_740_994.0]), DType::I64), None);
         assert_eq!(
             cast(&longs(&[i64::MAX]), DType::U64),
             Tensor::from_vec(&[1], vec![i64::MAX as u64])

@@ -2,6 +2,9 @@
 
     target/mlflow-venv/bin/python tests/differential/differential.py [--only MODEL ...]
     target/mlflow-venv/bin/python tests/differential/differential.py --against-itself
+    target/mlflow-venv/bin/python tests/differential/differential.py --matrix
+
+With `--matrix` the requests are those of `matrix.py`, in an order that the seed shuffles.
 
 Environment: `FLOWGATE_BIN` (default target/debug/flowgate), `FLOWGATE_DIFFERENTIAL_SECONDS` (60),
 `FLOWGATE_DIFFERENTIAL_SEED` (1), `FLOWGATE_SKIP_DIFFERENTIAL=1` to skip. Prints a summary; each
@@ -30,6 +33,7 @@ from answers import Answer, quiet
 from compare import difference
 from document import smaller, write
 from generator import Generator, Request
+from matrix import Matrix
 from oracle import case_line, kind_of
 from servers import ROOT, Server, ServerEnded, flowgate, mlflow_mounted, mlflow_serve
 from subject import Subject
@@ -116,15 +120,19 @@ class Comparison:
 
 
 def run(
-    comparison: Comparison, genuine: dict[str, Server], seed: int, deadline: float, failures: Path
-) -> Tally:
-    """Takes requests for each model in turn until the deadline."""
+    comparison: Comparison, genuine: dict[str, Server], make: type[Generator | Matrix], seed: int,
+    deadline: float, failures: Path,
+) -> Tally:  # fmt: skip
+    """Takes requests for each model in turn until the deadline, or until there are no more."""
     tally = Tally()
-    generators = {name: Generator(each, seed) for name, each in comparison.subjects.items()}
+    generators = {name: make(each, seed) for name, each in comparison.subjects.items()}
     with failures.open("w") as sink:
-        while time.monotonic() < deadline:
-            for name, generator in generators.items():
+        while generators and time.monotonic() < deadline:
+            for name, generator in list(generators.items()):
                 request = generator.request()
+                if request is None:
+                    del generators[name]
+                    continue
                 # Every fourth request to a model that is served twice goes to the genuine one.
                 reference = genuine.get(name) if generator.count % 4 == 0 else None
                 theirs, ours, found, number = comparison.judge(
@@ -199,6 +207,7 @@ def main() -> int:
     parser.add_argument(
         "--against-itself", action="store_true", help="MLflow on both sides: checks this program"
     )
+    parser.add_argument("--matrix", action="store_true", help="systematic requests, not random ones")
     given = parser.parse_args()
     if os.environ.get("FLOWGATE_SKIP_DIFFERENTIAL") == "1":
         print("differential test skipped: FLOWGATE_SKIP_DIFFERENTIAL=1")
@@ -241,7 +250,8 @@ def main() -> int:
             if first in sample_models() and not given.against_itself:
                 probes, intended, wrong = probe_surface(models, first, genuine, ours, start, logs)
             deadline = begun + seconds
-            tally = run(comparison, genuine, seed, deadline, logs / "failures.jsonl")
+            make = Matrix if given.matrix else Generator
+            tally = run(comparison, genuine, make, seed, deadline, logs / "failures.jsonl")
         except ServerEnded as failure:
             print(f"{failure}\n{ours.last_words()}", file=sys.stderr)
             return 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,21 @@ BASE64 = [
     "Y Q = =", "YQ==\n", "YQ=\n=", "-_-_", "+/+/", "YR==", "%YQ==", "YQ==%", "éYQ=", "\0YQ==", "a===",
     "ab=c", "abc=d", "abcde", "abcdef", "abcdefg", "abcdefgh=",
 ]  # fmt: skip
+
+
+class Matrix:
+    """The requests of the matrix one by one, in an order that the seed shuffles."""
+
+    def __init__(self, subject: Subject, seed: int) -> None:
+        self.subject = subject
+        self.count = 0
+        self._requests = list(requests(subject))
+        random.Random(f"{seed}/{subject.name}").shuffle(self._requests)
+
+    def request(self) -> Request | None:
+        """The next request; None after the last."""
+        self.count += 1
+        return self._requests.pop() if self._requests else None
 
 
 def requests(subject: Subject) -> Iterator[Request]:

@@ -172,7 +172,7 @@ def _csv(pair: Pair) -> bool:
         return True
     try:
         lines = list(csv.reader(io.StringIO(pair.body.decode("utf-8-sig"))))
-        rows = [[float(cell) for cell in line] for line in lines[1:] if line]
+        rows = [[_number(cell) for cell in line] for line in lines[1:] if line]
     except (ValueError, csv.Error):
         return True
     plain = pair.ask(
@@ -192,6 +192,13 @@ def _json(pair: Pair) -> Any:
         return json.loads(pair.body)
     except (ValueError, RecursionError):
         return None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _predictions(answer: Answer) -> Any:

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::WireError;
 use super::frame::{Frame, Label, Series};
+use super::index::{Index, common_index};
 use super::infer::infer;
 use super::value::Value;
 
@@ -68,7 +69,7 @@ pub fn build(
     columns: Option<Vec<Label>>,
     index: Option<Index>,
 ) -> Result<Frame, String> {
-    let rows = index.as_ref().map(Index::len);
+    let rows = index.as_ref().map(Index::rows);
     match data {
         Value::None => from_members(Vec::new(), columns, index),
         Value::Dict(members) => from_members(members, columns, index),
@@ -221,7 +222,7 @@ fn from_members(
         Some(index) => index,
         None => common_index(named.iter().filter_map(|(_, value)| value.as_ref()))?,
     };
-    let rows = index.len();
+    let rows = index.rows();
     check_size(rows, named.len(), rows + named.len())?;
     let repeated = named.iter().map(|(_, value)| match value {
         Some(Value::List(items)) if items.len() == 1 => items[0].weight(),
@@ -232,6 +233,8 @@ fn from_members(
     check_repeats(rows, weight, rows + weight)?;
     let series = |value: Option<Value>| match value {
         None => Ok(Series::Object(vec![Value::Float(f64::NAN); rows])),
+        // numpy's type for nothing, where pandas takes the columns one by one.
+        Some(Value::List(items)) if items.is_empty() && rows == 0 => Ok(Series::F64(Vec::new())),
         Some(Value::List(items)) if items.len() == rows => Ok(infer(items)?),
         Some(Value::List(items)) if items.len() != 1 => {
             Err(format!("every column must have {rows} values, as 'index'"))
@@ -267,49 +270,6 @@ fn pick(
         Ok((label, value))
     };
     columns.into_iter().map(pick_one).collect()
-}
-
-/// The rows of columns that come without an index (`_extract_index`).
-fn common_index<'a>(columns: impl Iterator<Item = &'a Value>) -> Result<Index, String> {
-    let (mut length, mut labels, mut scalars) = (None, None::<IndexSet>, false);
-    for column in columns {
-        match column {
-            Value::List(items) => {
-                if *length.get_or_insert(items.len()) != items.len() {
-                    return Err("all columns must have the same number of values".into());
-                }
-            }
-            Value::Dict(cells) => {
-                let labels = labels.get_or_insert_default();
-                cells.iter().for_each(|(key, _)| labels.insert(key));
-            }
-            _ => scalars = true,
-        }
-    }
-    match (length, labels) {
-        (Some(_), Some(_)) => {
-            Err("the columns must be either all lists or all objects, got both".into())
-        }
-        (Some(rows), None) => Ok(Index::Numbered(rows)),
-        (None, Some(labels)) => Ok(Index::Labels(labels.order)),
-        (None, None) if scalars => Err("a column's values must be a list".into()),
-        (None, None) => Ok(Index::Numbered(0)),
-    }
-}
-
-/// Row labels in order of first appearance.
-#[derive(Default)]
-struct IndexSet {
-    seen: std::collections::HashSet<String>,
-    order: Vec<Value>,
-}
-
-impl IndexSet {
-    fn insert(&mut self, key: &str) {
-        if self.seen.insert(key.to_owned()) {
-            self.order.push(Value::Str(key.to_owned()));
-        }
-    }
 }
 
 /// Applies an explicit index: pandas repeats a single row to the index's length.
@@ -406,66 +366,6 @@ fn label(value: Value) -> Label {
     }
 }
 
-/// The row labels of a frame.
-#[derive(Clone, Debug)]
-pub enum Index {
-    /// 0, 1, 2, and so on.
-    Numbered(usize),
-    Labels(Vec<Value>),
-}
-
-impl Index {
-    /// What `index` says; `None` when it says nothing.
-    fn of(index: Value) -> Result<Option<Self>, WireError> {
-        match index {
-            Value::None => Ok(None),
-            Value::List(levels)
-                if !levels.is_empty()
-                    && levels.iter().all(|level| matches!(level, Value::List(_))) =>
-            {
-                // Tuples, which no key of an object is.
-                let Value::List(first) = &levels[0] else { return Ok(None) };
-                Ok(Some(Self::Numbered(first.len())))
-            }
-            Value::List(items) => Ok(Some(Self::Labels(items))),
-            Value::Dict(members) => {
-                let keys = members.into_iter().map(|(key, _)| Value::Str(key));
-                Ok(Some(Self::Labels(keys.collect())))
-            }
-            other => Err(WireError::bad_request(format!(
-                "dataframe_split: 'index' must be a list, got {}",
-                other.type_name()
-            ))),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Numbered(rows) => *rows,
-            Self::Labels(labels) => labels.len(),
-        }
-    }
-
-    /// The cells of the labelled rows, NaN where there is none.
-    fn pick(&self, cells: Vec<(String, Value)>) -> Result<Vec<Value>, String> {
-        let cells: std::collections::HashMap<String, Value> = cells.into_iter().collect();
-        let missing = Value::Float(f64::NAN);
-        match self {
-            Self::Numbered(rows) => Ok(vec![missing; *rows]),
-            Self::Labels(labels) => labels
-                .iter()
-                .map(|label| match label {
-                    Value::Str(label) => Ok(cells.get(label).unwrap_or(&missing).clone()),
-                    Value::List(_) | Value::Dict(_) => {
-                        Err("every entry of 'index' must be a single value".to_owned())
-                    }
-                    _ => Ok(missing.clone()),
-                })
-                .collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::json;
@@ -485,6 +385,8 @@ mod tests {
             (r#"{"data": {"a": 5, "b": {"x": 1}}}"#, "I64([5])"),
             (r#"{"data": {"a": null}, "columns": ["a"]}"#, "Object([])"),
             (r#"{"data": {"a": [2.5]}, "index": []}"#, "F64([])"),
+            (r#"{"data": {"a": []}}"#, "F64([])"),
+            (r#"{"data": [], "columns": ["a"]}"#, "Object([])"),
             (r#"{"data": 1.5, "columns": ["a"], "index": [0, 1]}"#, "F64([1.5, 1.5])"),
         ] {
             assert_eq!(format!("{:?}", split(text).unwrap().columns[0].1), want, "{text}");

@@ -24,6 +24,7 @@ pub mod astype;
 pub mod coerce;
 pub mod dataframe;
 pub mod frame;
+pub mod index;
 pub mod infer;
 pub mod numpy;
 pub mod tensors;

@@ -287,7 +287,7 @@ fn infer(shape: &[usize], leaves: &[&Value]) -> Result<NdArray, ArrayError> {
         return Ok(NdArray::Object(elements.expect("flatten counts the leaves of the shape")));
     } else if seen.text {
         DType::Str
-    } else if seen.float || !numeric || (seen.wide_int && (seen.int || seen.bool)) {
+    } else if seen.float || !numeric || (seen.wide_int && seen.int) {
         DType::F64
     } else if seen.wide_int {
         DType::U64

@@ -130,7 +130,12 @@ fn stack_items(items: Vec<Item>) -> Result<NdArray, ArrayError> {
         Item::Value(_) => None,
     });
     if let Some(arrays) = arrays.collect::<Option<Vec<_>>>() {
-        if let Some(stacked) = stack(&arrays) {
+        // Of rank 0, object arrays stay what they are as elements of the new one.
+        let bare =
+            |array: &NdArray| matches!(array, NdArray::Object(_)) && array.shape().is_empty();
+        if !arrays.iter().any(bare)
+            && let Some(stacked) = stack(&arrays)
+        {
             return Ok(stacked);
         }
         if arrays.iter().all(|array| matches!(array, NdArray::Tensor(_))) {
@@ -342,6 +347,8 @@ mod tests {
             ("[18446744073709551615, 1]", "Tensor(F64([1.8446744073709552e19, 1.0]"),
             ("[[1, 2], [0.5, 1]]", "Tensor(F64([[1.0, 2.0],\n [0.5, 1.0]]"),
             ("[\"x\", null]", "Object([ZeroRank(Str(\"x\")), ZeroRank(None)]"),
+            ("[null]", "Object([ZeroRank(None)]"),
+            ("[[null], [1]]", "Object([[None],\n [Int(1)]]"),
         ] {
             let Ok(Value::List(cells)) = json::parse(cells.as_bytes()) else { panic!("{cells}") };
             let rows = cells.into_iter().map(|cell| Value::Dict(vec![("a".into(), cell)]));

@@ -73,7 +73,8 @@ fn from_objects(values: &[Value]) -> Result<Series, DatetimeError> {
     let format = match values.iter().position(|value| !is_missing(value)) {
         None => return Ok(Series::Datetime(vec![NAT; values.len()])),
         Some(row) => match &values[row] {
-            value if is_now(value) => None,
+            // pandas finds no format for times after noon that say so.
+            Value::Str(text) if text.ends_with(" PM") || is_now(&values[row]) => None,
             Value::Str(text) => Some(Format::guess(text).ok_or(DatetimeError::Unreadable { row })?),
             // A column that does not start with a text has no format of its own.
             _ => None,

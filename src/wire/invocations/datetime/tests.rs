@@ -123,3 +123,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn words_and_afternoons_have_no_format_of_their_own() {
+    for (cells, reads) in [
+        (["now", "2024-01-01"], true),
+        (["2024-01-01", "today"], true),
+        (["now", "null"], false),
+        (["2/29/2024 1:02 PM", "2024-01-01"], true),
+        (["2/29/2024 1:02 AM", "2024-01-01"], false),
+        (["2/29/2024 1:02 PM", "abc"], false),
+    ] {
+        let series = Series::Object(cells.map(|text| Value::Str(text.into())).to_vec());
+        assert_eq!(to_datetime(&series).is_ok(), reads, "{cells:?}");
+    }
+}

@@ -180,11 +180,7 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
                 Value::List(items) => Series::Object(items),
                 other => Series::Object(vec![other]),
             },
-            Item::Array(single) | Item::Scalar(single) => {
-                let mut series = series_of(single);
-                series.repeat(rows);
-                series
-            }
+            Item::Array(single) | Item::Scalar(single) => broadcast(single, rows)?,
             Item::Value(value) => {
                 let mut series = infer(vec![value])?;
                 series.repeat(rows);
@@ -194,6 +190,23 @@ fn frame_of_named(items: Vec<(String, Item)>, columns: &Columns) -> Result<Frame
         Ok((Label::Name(name), series))
     });
     Ok(Frame { columns: columns.collect::<Result<_, String>>()?, rows })
+}
+
+/// A column of one array of rank 0. An object inside is the list of its keys.
+fn broadcast(single: NdArray, rows: usize) -> Result<Series, String> {
+    let mut series = match single.to_list() {
+        Value::Dict(members) => {
+            if members.len() != rows && members.len() != 1 {
+                return Err("expected lists of values for the columns, got an object".into());
+            }
+            infer(members.into_iter().map(|(key, _)| Value::Str(key)).collect())?
+        }
+        _ => series_of(single),
+    };
+    if series.len() != rows {
+        series.repeat(rows);
+    }
+    Ok(series)
 }
 
 fn frame_of_array(array: NdArray) -> Result<Frame, String> {

@@ -31,6 +31,11 @@ pub(super) fn to_graph(
         )))
     };
     match array {
+        // To ONNX Runtime's Python binding, a NUL ends the text of numpy's own strings.
+        NdArray::Tensor(Tensor::Str(mut texts)) if input.dtype == DType::Str => {
+            texts.iter_mut().for_each(|text| text.truncate(text.find('\0').unwrap_or(text.len())));
+            Ok(Tensor::Str(texts))
+        }
         NdArray::Tensor(tensor) if tensor.dtype() == input.dtype => Ok(tensor),
         NdArray::Tensor(Tensor::F64(values)) if input.dtype == DType::F32 => {
             Ok(Tensor::F32(values.mapv(|value| value as f32)))
@@ -57,6 +62,10 @@ pub(super) fn to_graph(
         other => refused(other.dtype_name()),
     }
 }
+
+/// Up to here a double is sure to be the number that the request gave: beyond, an integer among
+/// fractions may have been rounded.
+const SURE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The values of a number tensor in a type that holds them all.
 enum Wide {
@@ -87,7 +96,8 @@ impl Wide {
             Self::Ints(array) => each(array, |value| T::try_from(value).ok()),
             Self::Floats(array) => each(array, |value| {
                 let whole = value as i128;
-                (whole as f64 == value).then(|| T::try_from(whole).ok()).flatten()
+                let exact = whole as f64 == value && value.abs() <= SURE_MAX;
+                exact.then(|| T::try_from(whole).ok()).flatten()
             }),
         }
     }
@@ -138,6 +148,7 @@ fn exact_cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::{Dim, Dims};
 
     fn cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
         exact_cast(tensor, to)
@@ -152,6 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn a_nul_ends_numpys_own_strings() {
+        let input = GraphInput { name: "s".into(), dtype: DType::Str, dims: Dims(vec![Dim::Any]) };
+        let texts = || vec!["a\0b".to_owned(), "\0".to_owned(), "c".to_owned()];
+        let array = NdArray::Tensor(Tensor::from_vec(&[3], texts()).unwrap());
+        let cut = vec!["a".to_owned(), String::new(), "c".to_owned()];
+        assert_eq!(
+            to_graph(array, &input, Casts::Mlflow).unwrap(),
+            Tensor::from_vec(&[3], cut).unwrap()
+        );
+        let cells = texts().into_iter().map(Value::Str).collect();
+        let array = NdArray::Object(ArrayD::from_shape_vec(vec![3], cells).unwrap());
+        assert_eq!(
+            to_graph(array, &input, Casts::Mlflow).unwrap(),
+            Tensor::from_vec(&[3], texts()).unwrap()
+        );
+    }
+
+    #[test]
     fn only_values_that_survive_are_cast() {
         assert_eq!(
             cast(&longs(&[1, -16_777_216]), DType::F32),
@@ -159,6 +188,7 @@ mod tests {
         );
         assert_eq!(cast(&longs(&[16_777_217]), DType::F32), None);
         assert_eq!(cast(&longs(&[i64::MAX]), DType::F64), None);
+        assert_eq!(cast(&floats(&[9_007_199_254_740_994.0]), DType::I64), None);
         assert_eq!(
             cast(&longs(&[i64::MAX]), DType::U64),
             Tensor::from_vec(&[1], vec![i64::MAX as u64])

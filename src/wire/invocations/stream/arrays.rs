@@ -154,7 +154,7 @@ fn array(target: &ArrayTarget, cursor: &mut Cursor<'_>) -> Option<Tensor> {
             _ => None,
         }),
         (DType::Str, _) => of(target, cursor, |c| match c {
-            Cell::Text(text) if !text.ends_with('\0') => Some(text.into_owned()),
+            Cell::Text(text) if !text.contains('\0') => Some(text.into_owned()),
             _ => None,
         }),
         (DType::F32 | DType::F64, _) => None,

@@ -52,8 +52,8 @@ fn models() -> Vec<(Scoring, Vec<&'static str>)> {
     use Dim::{Any, Fixed};
     let matrix = |dtype| io(&[("x", dtype, &[Any, Fixed(2)])]);
     let each = |a, b| io(&[("a", a, &[Any]), ("b", b, &[Any])]);
-    let two = |a, b| columns(&[("a", a, true), ("b", b, true)]);
-    let named = |schema, io| (scoring(Some(schema), io), vec!["a", "b"]);
+    let two = |a, b| Some(columns(&[("a", a, true), ("b", b, true)]));
+    let named = |schema, io| (scoring(schema, io), vec!["a", "b"]);
     let bare = |dtype, dims: &[Dim]| {
         let schema = Schema::Tensors(vec![tensor(None, dtype, dims)]);
         (scoring(Some(schema), io(&[("x", dtype, dims)])), vec![])
@@ -73,7 +73,7 @@ fn models() -> Vec<(Scoring, Vec<&'static str>)> {
             io(&[("a", DType::F64, &[Any, Fixed(1)]), ("b", DType::I64, &[Any])]),
         ),
         named(
-            columns(&[("a", Double, true), ("b", Double, false)]),
+            Some(columns(&[("a", Double, true), ("b", Double, false)])),
             io(&[("a", DType::F64, &[Any]), ("c", DType::F64, &[Any])]),
         ),
         bare(DType::F32, &[Any, Fixed(2)]),
@@ -155,7 +155,6 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Two cells a row, all of one kind.
 fn grid(cell: impl Strategy<Value = String> + 'static) -> BoxedStrategy<Vec<Vec<String>>> {
     prop::collection::vec(prop::collection::vec(cell, 2), 1..4).boxed()
 }
@@ -187,7 +186,7 @@ fn rows() -> impl Strategy<Value = Vec<Vec<String>>> {
 
 /// How a request deviates from the plain form.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one deviation")]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
 struct Shape {
     form: usize,
     index: Option<usize>,
@@ -196,6 +195,8 @@ struct Shape {
     swap: bool,
     spaces: bool,
     nest: bool,
+    /// The record that has a column of its own, as has the one after it.
+    stray: Option<usize>,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -217,8 +218,9 @@ fn shape() -> impl Strategy<Value = Shape> {
         prop::bool::weighted(0.3),
         any::<bool>(),
         prop::bool::weighted(0.2),
+        prop::option::weighted(0.1, 0..3_usize),
     )
-        .prop_map(|(form, index, columns_last, extra, swap, spaces, nest)| Shape {
+        .prop_map(|(form, index, columns_last, extra, swap, spaces, nest, stray)| Shape {
             form,
             index,
             columns_last,
@@ -226,6 +228,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             swap,
             spaces,
             nest,
+            stray,
         })
 }
 
@@ -236,11 +239,17 @@ fn body(names: &[&str], rows: &[Vec<String>], shape: &Shape) -> String {
     let nest = |text: String| if shape.nest { format!("[{text}]") } else { text };
     let lists =
         || format!("[{}]", rows.iter().map(|r| nest(list(r))).collect::<Vec<_>>().join(", "));
-    let record = |row: &Vec<String>| {
+    let record = |(i, row): (usize, &Vec<String>)| {
         let members = names.iter().zip(row).map(|(name, cell)| format!("\"{name}\": {cell}"));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        let own = match shape.stray {
+            Some(stray) if stray == i => Some("\"more\": 1".to_owned()),
+            Some(stray) if stray + 1 == i => Some("\"late\": null".to_owned()),
+            _ => None,
+        };
+        format!("{{{}}}", members.chain(own).collect::<Vec<_>>().join(", "))
     };
-    let records = || format!("[{}]", rows.iter().map(record).collect::<Vec<_>>().join(", "));
+    let records =
+        || format!("[{}]", rows.iter().enumerate().map(record).collect::<Vec<_>>().join(", "));
     let by_name = |wide: bool| {
         let members = names.iter().enumerate().map(|(i, name)| {
             let cells: Vec<String> = rows
@@ -339,6 +348,7 @@ fn usual_requests_stream() {
         swap: false,
         spaces: true,
         nest: false,
+        stray: None,
     };
     let numbers = vec![vec!["1.5".to_owned(), "2.25".into()], vec!["-3.5".into(), "1e3".into()]];
     let by_columns = &models()[0];

@@ -14,6 +14,7 @@ pub mod scoring;
 
 pub mod json;
 pub mod value;
+mod weight;
 
 pub mod csv;
 pub mod datetime;

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, System};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
 use crate::config::{
@@ -97,11 +100,19 @@ fn start_log(options: LogOptions) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
-    match options.format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    // A client's malformed request is an error to actix; anybody could fill the log with them.
+    let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let brief = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("actix_http", quiet)
+        .with_target("actix_server", brief);
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let log = match options.format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
 }
 
 /// Loads every model and says how it went.
@@ -142,7 +153,10 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
         let ServerOptions { host, port, .. } = &config.server;
         let listening =
             listen(&config.server, Arc::new(table), Arc::clone(&pool)).map_err(|error| {
-                Failure::Failed(format!("cannot listen on {host}, port {port}: {error}"))
+                Failure::Failed(format!(
+                    "cannot listen on {host}, port {port}: {error}; choose others with --host \
+                     and --port"
+                ))
             })?;
         let url = format!("http://{}/invocations", listening.address);
         for (line, name) in lines.iter().zip(&names) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, System};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -101,19 +102,19 @@ fn start_log(options: LogOptions) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // The framework's own events are of interest only to whoever debugs it.
-    let framework = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
+    // A client's malformed request is an error to actix; anybody could fill the log with them.
+    let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let brief = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::WARN) };
     let filter = Targets::new()
         .with_default(level)
-        .with_target("actix_server", framework)
-        .with_target("actix_http", framework)
-        .with_target("actix_web", framework);
+        .with_target("actix_http", quiet)
+        .with_target("actix_server", brief);
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
-    match options.format {
-        LogFormat::Text => registry.with(log.with_ansi(io::stderr().is_terminal())).init(),
-        LogFormat::Json => registry.with(log.json()).init(),
-    }
+    let log = match options.format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
 }
 
 /// Loads every model and says how it went.
@@ -154,7 +155,10 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
         let ServerOptions { host, port, .. } = &config.server;
         let listening =
             listen(&config.server, Arc::new(table), Arc::clone(&pool)).map_err(|error| {
-                Failure::Failed(format!("cannot listen on {host}, port {port}: {error}"))
+                Failure::Failed(format!(
+                    "cannot listen on {host}, port {port}: {error}; choose others with --host \
+                     and --port"
+                ))
             })?;
         let url = format!("http://{}/invocations", listening.address);
         for (line, name) in lines.iter().zip(&names) {

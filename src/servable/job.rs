@@ -22,7 +22,7 @@ pub(super) struct Job {
 
 /// How far a request has come when it is queued.
 pub(super) enum Work {
-    /// Large or compressed: decoding it would block the event loop.
+    /// Large, compressed or unusual: decoding it could block the event loop.
     Body(Box<Request>),
     Decoded(Decoded),
 }

@@ -14,9 +14,9 @@ use super::contain::contain;
 use super::job::{Job, Work};
 use super::{Answer, InferencePool, Request, ScoreError};
 
-/// Bodies up to this size are decoded where they arrive. At the 7 ns a byte of a slow decode that
-/// is half a millisecond, the most that anything may block an event loop; the hop to an inference
-/// thread with the raw body would cost small requests more than that.
+/// Usual bodies up to this size are decoded where they arrive. At the 7 ns a byte of a slow decode
+/// that is half a millisecond, the most that anything may block an event loop. What pandas makes
+/// of an unusual body may be thousands of times its size, so those wait for an inference thread.
 const DECODE_INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// One loaded version: its identity, its protocol, its graph. Immutable and shared.
@@ -54,10 +54,13 @@ impl Servable {
         request: Request,
     ) -> Result<Answer, ScoreError> {
         let (deadline, compress) = (request.deadline, request.compress);
-        let work = if decodes_inline(&request) {
-            Work::Decoded(contain(&self.id, || self.decode(&request))?)
-        } else {
-            Work::Body(Box::new(request))
+        let work = match contain(&self.id, || Ok(self.decode_inline(&request)))? {
+            Some(decoded) => {
+                // Its memory is free from here on; the wait may be long.
+                drop(request);
+                Work::Decoded(decoded)
+            }
+            None => Work::Body(Box::new(request)),
         };
         let (reply, answer) = oneshot::channel();
         pool.push(Job { servable: Arc::clone(self), work, compress, deadline, reply })?;
@@ -80,6 +83,15 @@ impl Servable {
             let outputs = self.run(decoded.feeds)?;
             self.encode(&outputs, form).map(drop)
         })
+    }
+
+    /// Body to feeds, if that is sure to be quick.
+    fn decode_inline(&self, request: &Request) -> Option<Decoded> {
+        let is_small = request.body.len() <= DECODE_INLINE_BYTES_MAX;
+        if !is_small || request.coding.is_some() {
+            return None;
+        }
+        self.scoring.decode_usual(request.content_type.as_deref(), &request.body)
     }
 
     /// Body to feeds.
@@ -115,10 +127,4 @@ impl Servable {
         }
         Ok(Answer { body, coding: None })
     }
-}
-
-/// Small plain text is decoded where it arrives. A small Parquet file may unpack into a large one.
-fn decodes_inline(request: &Request) -> bool {
-    let is_columnar = request.content_type.as_ref().is_some_and(|text| text.contains("parquet"));
-    request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none() && !is_columnar
 }

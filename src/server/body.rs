@@ -1,9 +1,12 @@
 //! Reading request bodies, with three bounds: bytes of one body, bytes of all of them, time.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
@@ -19,13 +22,19 @@ pub(super) struct BodyBudget {
 }
 
 /// A body and the memory it holds in the budget, given back when dropped.
-pub(super) struct Body {
-    pub(super) bytes: Bytes,
-    pub(super) share: Share,
+struct Body {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Part of a budget.
-pub(super) struct Share {
+struct Share {
     budget: Arc<BodyBudget>,
     bytes: usize,
 }
@@ -59,7 +68,36 @@ impl Drop for Share {
     }
 }
 
-/// Reads a whole body of at most `bytes_max` bytes.
+/// The body of an answer that may be sent before the request's own body has ended. While the
+/// payload lives, actix closes the connection after such an answer; a chunked one that is dropped
+/// it would read to its end, which may never come and has no deadline.
+struct BeforeTheEnd {
+    answer: BoxBody,
+    _payload: Payload,
+}
+
+/// Ties what is left of a request to its answer.
+pub(super) fn with_rest(answer: BoxBody, payload: Payload) -> BoxBody {
+    BoxBody::new(BeforeTheEnd { answer, _payload: payload })
+}
+
+impl MessageBody for BeforeTheEnd {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.answer).poll_next(context)
+    }
+}
+
+/// Reads a whole body of at most `bytes_max` bytes. The bytes hold their part of the budget for
+/// as long as they live, in the queue of a client that has left as well.
 ///
 /// # Errors
 /// `BodyTooLarge` before anything is read when the client announces more, else as soon as more
@@ -67,11 +105,11 @@ impl Drop for Share {
 /// `BodyBroken` when the body ends early or is framed wrongly.
 pub(super) async fn read(
     headers: &HeaderMap,
-    payload: Payload,
+    payload: &mut Payload,
     bytes_max: usize,
     budget: &Arc<BodyBudget>,
     deadline: Instant,
-) -> Result<Body, Failure> {
+) -> Result<Bytes, Failure> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -87,11 +125,11 @@ pub(super) async fn read(
 }
 
 async fn collect(
-    mut payload: Payload,
+    payload: &mut Payload,
     announced: usize,
     bytes_max: usize,
     mut share: Share,
-) -> Result<Body, Failure> {
+) -> Result<Bytes, Failure> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(chunk) = payload.next().await {
@@ -116,5 +154,5 @@ async fn collect(
         }
     }
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Body { bytes, share })
+    Ok(Bytes::from_owner(Body { bytes, _share: share }))
 }

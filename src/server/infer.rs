@@ -37,9 +37,17 @@ pub(super) struct Shared {
 /// Answers any request.
 pub(super) async fn handle(
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     shared: Data<Shared>,
 ) -> HttpResponse {
+    let response = answer(&request, &mut payload, &shared).await;
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        return response.map_body(|_, body| body::with_rest(body, payload));
+    }
+    response
+}
+
+async fn answer(request: &HttpRequest, payload: &mut Payload, shared: &Shared) -> HttpResponse {
     let is_model = |name: &str| shared.table.contains(name);
     match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
@@ -53,11 +61,11 @@ pub(super) async fn handle(
             };
             match servable {
                 None => error::not_found(),
-                Some(servable) => invoke(&servable, request.headers(), payload, &shared).await,
+                Some(servable) => invoke(&servable, request.headers(), payload, shared).await,
             }
         }
         Route::MethodNotAllowed { allow } => error::method_not_allowed(allow),
-        Route::Redirect { path } => redirect(&request, &path),
+        Route::Redirect { path } => redirect(request, &path),
         Route::NotFound => error::not_found(),
     }
 }
@@ -65,7 +73,7 @@ pub(super) async fn handle(
 async fn invoke(
     servable: &Arc<Servable>,
     headers: &HeaderMap,
-    payload: Payload,
+    payload: &mut Payload,
     shared: &Shared,
 ) -> HttpResponse {
     let result = score(servable, headers, payload, shared).await;
@@ -86,7 +94,7 @@ async fn invoke(
 async fn score(
     servable: &Arc<Servable>,
     headers: &HeaderMap,
-    payload: Payload,
+    payload: &mut Payload,
     shared: &Shared,
 ) -> Result<Answer, Failure> {
     let options = &shared.options;
@@ -96,16 +104,14 @@ async fn score(
     let body = body::read(headers, payload, body_bytes_max, &shared.budget, deadline).await?;
     let request = Request {
         content_type: content_type(headers),
-        body: body.bytes,
+        body,
         coding,
         body_bytes_max,
         deadline,
         compress: answer_coding(headers)
             .map(|coding| Compress { coding, bytes_min: options.compress_bytes_min }),
     };
-    let answer = servable.score(&shared.pool, request).await;
-    drop(body.share);
-    Ok(answer?)
+    Ok(servable.score(&shared.pool, request).await?)
 }
 
 /// The header's text. Bytes beyond ASCII are read as Latin-1, as Python servers do.

@@ -46,20 +46,69 @@ fn bodies_up_to_the_limit_are_read_whole_however_they_are_cut() {
 }
 
 #[test]
-fn bodies_of_all_requests_together_are_bounded() {
-    let limits = [("body-bytes-max", "1KiB"), ("bodies-bytes-max", "1KiB")];
+fn bodies_of_all_requests_together_are_bounded_whether_their_clients_wait_or_not() {
+    let limits = [("body-bytes-max", "128KiB"), ("bodies-bytes-max", "128KiB")];
     let server = TestServer::start_held(&limits);
-    let body = format!("{ONE_ROW:1024}");
-    let mut first = server.client();
+    let mut running = server.client();
     let head = "POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
-    first.send(format!("{head}Content-Length: 1024\r\n\r\n{body}").as_bytes());
+    let post = |body: &str| format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    running.send(post(ONE_ROW).as_bytes());
     server.gate.wait_for_arrivals(1);
+
+    let body = format!("{ONE_ROW}{}", " ".repeat((128 << 10) - ONE_ROW.len()));
+    let mut waiting = server.client();
+    waiting.send(post(&body).as_bytes());
+    while server.pool.queued() < 1 {
+        std::thread::yield_now();
+    }
     let refused = server.client().post(ONE_ROW);
     refused.assert_envelope(429, "RESOURCE_EXHAUSTED");
     assert_eq!(refused.header("retry-after"), Some("1"));
+
+    drop(waiting);
+    // The worker is one thread: once it has answered this, it has seen the connection end.
+    for _ in 0..10 {
+        assert_eq!(server.client().request("GET", "/ping", &[], b"").status, 200);
+    }
+    server.client().post(ONE_ROW).assert_envelope(429, "RESOURCE_EXHAUSTED");
+
     server.gate.open();
-    assert_eq!(first.reply().text(), ECHOED);
+    assert_eq!(running.reply().text(), ECHOED);
+    while server.pool.queued() > 0 || server.client().post(&body).status == 429 {
+        std::thread::yield_now();
+    }
     assert_eq!(server.client().post(&body).text(), ECHOED);
+}
+
+#[test]
+fn a_chunked_body_without_end_does_not_keep_the_connection() {
+    let server = TestServer::start(&[("head-timeout", "100ms"), ("keep-alive", "100ms")]);
+    for path in ["/nope", "/ping"] {
+        let mut client = server.client();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(head.as_bytes());
+        client.send(b"1\r\na\r\n");
+        assert!(client.reply().status >= 404, "{path}");
+        assert!(client.is_closed(), "{path}");
+    }
+}
+
+#[test]
+fn unusual_bodies_wait_for_an_inference_thread() {
+    let server = TestServer::start_held(&[]);
+    let mut running = server.client();
+    let head = "POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    let post = |body: &str| format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    running.send(post(ONE_ROW).as_bytes());
+    server.gate.wait_for_arrivals(1);
+    let mut unusual = server.client();
+    unusual.send(post(r#"{"dataframe_split": {"data": [1, [2]]}}"#).as_bytes());
+    while server.pool.queued() < 1 {
+        std::thread::yield_now();
+    }
+    server.gate.open();
+    assert_eq!(running.reply().status, 200);
+    assert_eq!(unusual.reply().status, 400);
 }
 
 #[test]

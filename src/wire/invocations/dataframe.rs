@@ -12,6 +12,8 @@ use super::value::Value;
 /// on top of that. Without a bound, a small body could ask for rows times columns of memory.
 const CELLS_PER_VALUE_MAX: usize = 2;
 const CELLS_EXTRA_MAX: usize = 1 << 22;
+/// The same for repeated texts, of which the answer may make several times as much again.
+const REPEATED_EXTRA_MAX: usize = 1 << 19;
 
 /// The frame of a `dataframe_split` object: `data`, and optionally `columns` and `index`.
 ///
@@ -297,7 +299,7 @@ fn fit_index(mut frame: Frame, index: Option<usize>) -> Result<Frame, String> {
 
 /// Bounds the cells of a frame by the number of values that the body gives.
 pub(super) fn check_size(rows: usize, columns: usize, given: usize) -> Result<(), String> {
-    if fits(rows, columns, given) {
+    if fits(rows, columns, given, CELLS_EXTRA_MAX) {
         return Ok(());
     }
     Err(format!("{rows} rows of {columns} columns are far more cells than the body has values"))
@@ -306,14 +308,14 @@ pub(super) fn check_size(rows: usize, columns: usize, given: usize) -> Result<()
 /// Bounds what repeating values makes of them: a long text counts as many cells. `weight` is that
 /// of all values that are repeated, `given` that of the whole body.
 pub(super) fn check_repeats(times: usize, weight: usize, given: usize) -> Result<(), String> {
-    if fits(times, weight, given) {
+    if fits(times, weight, given, REPEATED_EXTRA_MAX) {
         return Ok(());
     }
     Err("it repeats its values to far more data than the body has".to_owned())
 }
 
-fn fits(times: usize, weight: usize, given: usize) -> bool {
-    let most = given.saturating_mul(CELLS_PER_VALUE_MAX).saturating_add(CELLS_EXTRA_MAX);
+fn fits(times: usize, weight: usize, given: usize, extra: usize) -> bool {
+    let most = given.saturating_mul(CELLS_PER_VALUE_MAX).saturating_add(extra);
     times.saturating_mul(weight) <= most
 }
 

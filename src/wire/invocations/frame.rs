@@ -76,17 +76,6 @@ impl Series {
         each_series!(self, values => values.len())
     }
 
-    /// Memory of the cells, in cells; see [`Value::weight`].
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Object(values) | Self::Category(values) => {
-                values.iter().map(Value::weight).sum::<usize>()
-            }
-            others => others.len(),
-        }
-    }
-
     /// Repeats the first cell until there are `rows` (or cuts to none).
     pub fn repeat(&mut self, rows: usize) {
         // Not all of the types are `Copy`.

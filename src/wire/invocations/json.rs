@@ -206,6 +206,8 @@ impl<'a> Reader<'a> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
+                    // Room for four is most of the memory that many lists of one item take.
+                    items.shrink_to_fit();
                     return Ok(Value::List(items));
                 }
                 _ => return Err(self.expected("',' or ']'")),
@@ -238,6 +240,7 @@ impl<'a> Reader<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
+                    members.list.shrink_to_fit();
                     return Ok(Value::Dict(members.list));
                 }
                 _ => return Err(self.expected("',' or '}'")),

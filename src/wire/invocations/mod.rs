@@ -15,6 +15,7 @@ pub mod scoring;
 pub mod json;
 pub mod number_text;
 pub mod value;
+mod weight;
 
 pub mod csv;
 pub mod datetime;

@@ -85,16 +85,25 @@ impl Scoring {
     /// When MLflow's scoring server would refuse the request.
     pub fn decode(&self, content_type: Option<&str>, body: &[u8]) -> Result<Decoded, WireError> {
         let format = content_type::parse(content_type)?;
-        if let (BodyFormat::Json, Some(stream)) = (format, &self.stream)
-            && let Some(decoded) = stream.decode(body)
+        if format == BodyFormat::Json
+            && let Some(decoded) = self.stream(body)
         {
             return Ok(decoded);
         }
         self.decode_exactly(format, body)
     }
 
+    /// Decodes a usual JSON body, in time and memory that follow its size; `None` where only
+    /// [`decode`](Self::decode) knows what the request means.
+    #[must_use]
+    pub fn decode_usual(&self, content_type: Option<&str>, body: &[u8]) -> Option<Decoded> {
+        match content_type::parse(content_type) {
+            Ok(BodyFormat::Json) => self.stream(body),
+            _ => None,
+        }
+    }
+
     /// What the streaming decoder makes of a JSON body alone.
-    #[cfg(test)]
     pub(super) fn stream(&self, body: &[u8]) -> Option<Decoded> {
         self.stream.as_ref()?.decode(body)
     }

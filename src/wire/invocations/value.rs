@@ -67,29 +67,6 @@ impl Value {
         }
     }
 
-    /// Memory of the value and of all that it holds, in values: 1 for a number, more for a long
-    /// text or a list.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        let texts = |bytes: usize| bytes.div_ceil(size_of::<Self>());
-        1 + match self {
-            Self::ZeroRank(value) => value.weight(),
-            Self::None
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::Date(_)
-            | Self::Other(_) => 0,
-            Self::BigInt(value) => texts((value.bits() / 8) as usize),
-            Self::Str(text) | Self::Surrogates(text) => texts(text.len()),
-            Self::Bytes(bytes) => texts(bytes.len()),
-            Self::List(items) | Self::Array(items) => items.iter().map(Self::weight).sum(),
-            Self::Dict(members) => {
-                members.iter().map(|(key, value)| 1 + texts(key.len()) + value.weight()).sum()
-            }
-        }
-    }
-
     /// `numpy.isscalar(x)`: numbers, booleans, strings and bytes; not null.
     #[must_use]
     pub fn is_scalar(&self) -> bool {

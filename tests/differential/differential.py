@@ -4,7 +4,7 @@
     target/mlflow-venv/bin/python tests/differential/differential.py --against-itself
     target/mlflow-venv/bin/python tests/differential/differential.py --matrix
 
-With `--matrix` the requests are those of `matrix.py`, in an order that the seed shuffles.
+With `--matrix` the requests are those of `matrix.py`, a share that the seed chooses.
 
 Environment: `FLOWGATE_BIN` (default target/debug/flowgate), `FLOWGATE_DIFFERENTIAL_SECONDS` (60),
 `FLOWGATE_DIFFERENTIAL_SEED` (1), `FLOWGATE_SKIP_DIFFERENTIAL=1` to skip. Prints a summary; each

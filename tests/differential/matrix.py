@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from document import Pairs, Token, write
@@ -64,23 +64,29 @@ BASE64 = [
 ]  # fmt: skip
 
 
+# Of some millions of requests, as many as a few minutes answer.
+SHARE = 0.01
+
+
 class Matrix:
-    """The requests of the matrix one by one, in an order that the seed shuffles."""
+    """A share of the matrix's requests, chosen by the seed, one by one."""
 
     def __init__(self, subject: Subject, seed: int) -> None:
         self.subject = subject
         self.count = 0
-        self._requests = list(requests(subject))
-        random.Random(f"{seed}/{subject.name}").shuffle(self._requests)
+        rng = random.Random(f"{seed}/{subject.name}")
+        self._requests = requests(subject, lambda: rng.random() < SHARE)
 
     def request(self) -> Request | None:
         """The next request; None after the last."""
         self.count += 1
-        return self._requests.pop() if self._requests else None
+        return next(self._requests, None)
 
 
-def requests(subject: Subject) -> Iterator[Request]:
-    """Every request of the matrix for this model; equal bodies come once."""
+def requests(
+    subject: Subject, keep: Callable[[], bool] = lambda: True
+) -> Iterator[Request]:
+    """Every request of the matrix for this model that `keep` keeps; equal bodies come once."""
     seen: set[tuple[str, bytes]] = set()
     parts = [_envelopes, _params]
     if subject.columns:
@@ -89,6 +95,8 @@ def requests(subject: Subject) -> Iterator[Request]:
         parts += [_tensor_cells, _tensor_shapes, _frames, _csv]
     for part in parts:
         for case, media, document in part(subject):
+            if not keep():
+                continue
             if isinstance(document, bytes):
                 body, plain = document, None
             else:

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::Target;
+use crate::{MODELS, Target};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const CSV: (&str, &str) = ("Content-Type", "text/csv");
@@ -149,6 +149,42 @@ fn floats_beyond_the_range_are_infinite_and_no_error() {
     for cell in ["1e400", "-1e400", "1e-400", "1e+999999999999", "NaN", "Infinity"] {
         let row = inputs(&format!("[[{}]]", [cell; 11].join(",")));
         assert_eq!(target.post("wine_tensor", &[JSON], &row), Ok(200), "{cell}");
+    }
+}
+
+#[test]
+fn messages_never_repeat_the_request() {
+    const SECRET: &str = "ZQSECRETZQ";
+    let target = Target::start();
+    let text = format!(r#""{SECRET}""#);
+    let values = [
+        text.clone(),
+        format!("[{text}]"),
+        format!("[[{text}]]"),
+        format!("[{{{text}: {text}}}]"),
+        format!("{{{text}: {text}}}"),
+        format!("{{{text}: {{{text}: 1}}}}"),
+        format!("{{{text}: [1, [{text}]]}}"),
+    ];
+    let mut bodies = Vec::new();
+    for value in &values {
+        for form in ["inputs", "instances", "dataframe_records", "dataframe_split", SECRET] {
+            bodies.push((JSON, format!(r#"{{"{form}": {value}}}"#)));
+        }
+        for columns in [format!("[{text}]"), format!("[{text}, {text}]"), text.clone()] {
+            let split = format!(r#"{{"columns": {columns}, "data": {value}}}"#);
+            bodies.push((JSON, format!(r#"{{"dataframe_split": {split}}}"#)));
+        }
+        bodies.push((JSON, format!(r#"{{"inputs": [[1]], "params": {value}}}"#)));
+    }
+    bodies.push((CSV, format!("{SECRET}\n{SECRET}\n")));
+    bodies.push((CSV, format!("{SECRET},{SECRET}\n1,{SECRET},\n")));
+    for model in MODELS {
+        for (content_type, body) in &bodies {
+            let answer = target.send(model, &[*content_type], body.as_bytes()).expect("an answer");
+            let (status, shown) = (answer.status, answer.text());
+            assert!(status == 200 || !shown.contains(SECRET), "{model}: {body}: {shown}");
+        }
     }
 }
 

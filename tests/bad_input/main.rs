@@ -55,16 +55,24 @@ impl Target {
         Self { server, memory_at_start }
     }
 
+    /// Sends a body to a model.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn send(&self, model: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, String> {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let path = format!("/invocations/{model}");
+        http::send(self.server.address(), "POST", &path, &headers, body)
+            .map_err(|error| format!("no answer: {error}"))
+    }
+
     /// Sends a body to a model and checks the answer.
     ///
     /// # Errors
     /// What is wrong with the answer.
     fn post(&self, model: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<u16, String> {
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let path = format!("/invocations/{model}");
-        let answer = http::send(self.server.address(), "POST", &path, &headers, body)
-            .map_err(|error| format!("no answer: {error}"))?;
+        let answer = self.send(model, headers, body)?;
         check(&answer).map(|()| answer.status)
     }
 

@@ -44,9 +44,10 @@ fn cast_columns(mut frame: Frame, columns: &Columns) -> Result<Frame, WireError>
         };
         let repeats = positions.len() > 1;
         for position in positions {
-            let (label, series) = &mut frame.columns[position];
+            let series = &mut frame.columns[position].1;
             let context = |why: &str| {
-                let (name, want) = (describe(label), type_text(&spec.ty));
+                let declared = columns.named.then_some(spec.name.as_str());
+                let (name, want) = (describe(declared, position), type_text(&spec.ty));
                 WireError::bad_request(format!("column {name}: expected {want}, {why}"))
             };
             // With the name repeated, pandas hands over a frame, which these cannot take.
@@ -170,10 +171,11 @@ fn cast_tensors(mut frame: Frame, specs: &[TensorSpec]) -> Result<Frame, WireErr
     };
     let repeats = repeats(&frame);
     for (position, spec) in targets {
-        let (label, series) = &mut frame.columns[position];
+        let series = &mut frame.columns[position].1;
         let context = |why: &str| {
             let want = tensor_type_text(&spec.dtype);
-            WireError::bad_request(format!("column {}: expected {want}, {why}", describe(label)))
+            let name = describe(spec.name.as_deref(), position);
+            WireError::bad_request(format!("column {name}: expected {want}, {why}"))
         };
         if frame.rows == 0 {
             return Err(context("got no row"));
@@ -218,14 +220,11 @@ fn cast_tensor_column(series: Series, dtype: &TensorDType) -> Result<Series, Str
     }
 }
 
-/// A column's label, for messages.
+/// A column, for messages: by its name if the model declares it, else by its place. A name that
+/// only the request knows may be anything, and is not repeated.
 #[must_use]
-pub fn describe(label: &Label) -> String {
-    match label {
-        Label::Name(name) => format!("'{name}'"),
-        Label::Number(number) => number.to_string(),
-        Label::Other(_) => "without a name".into(),
-    }
+pub fn describe(declared: Option<&str>, position: usize) -> String {
+    declared.map_or_else(|| (position + 1).to_string(), |name| format!("'{name}'"))
 }
 
 /// A declared type, for messages.

@@ -11,7 +11,7 @@ use super::value::Value;
 /// Cells that pandas' padding, repeating and broadcasting may make of each value of a body, and
 /// on top of that. Without a bound, a small body could ask for rows times columns of memory.
 const CELLS_PER_VALUE_MAX: usize = 2;
-const CELLS_EXTRA_MAX: usize = 1 << 22;
+const CELLS_EXTRA_MAX: usize = 1 << 20;
 /// The same for repeated texts, of which the answer may make several times as much again.
 const REPEATED_EXTRA_MAX: usize = 1 << 19;
 

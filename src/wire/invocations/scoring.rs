@@ -264,7 +264,7 @@ fn without_schema(data: Data) -> Result<ModelInput, WireError> {
             let arrays = items.into_iter().map(|(name, item)| match item {
                 Item::Array(array) => Ok((name, array)),
                 Item::Scalar(_) | Item::Value(_) => {
-                    Err(WireError::bad_request(format!("input '{name}': expected an array")))
+                    Err(WireError::bad_request("every input: expected an array"))
                 }
             });
             arrays.collect::<Result<Vec<(String, NdArray)>, _>>().map(ModelInput::Named)

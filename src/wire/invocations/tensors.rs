@@ -116,8 +116,11 @@ fn from_records(items: Vec<Value>, schema: Option<&Schema>) -> Result<Data, Wire
     let (names, columns) = transpose(rows, || None)
         .map_err(|why| WireError::bad_request(format!("instances: {why}")))?;
     let stacked = names.into_iter().zip(columns).map(|(name, cells)| {
-        let array = stack_items(cells.into_iter().flatten().collect())
-            .map_err(|why| WireError::bad_request(format!("input '{name}': {why}")))?;
+        let known = schema.is_some_and(|schema| find(schema, &name).is_some());
+        let array = stack_items(cells.into_iter().flatten().collect()).map_err(|why| {
+            let input = if known { format!("input '{name}'") } else { "an input".to_owned() };
+            WireError::bad_request(format!("{input}: {why}"))
+        })?;
         Ok((name, Item::Array(array)))
     });
     stacked.collect::<Result<_, _>>().map(Data::Named)
@@ -175,14 +178,14 @@ fn check_lengths(items: &[(String, Item)], schema: Option<&Schema>) -> Result<()
         _ => true,
     };
     let mut first = None;
-    for (name, item) in items.iter().filter(|(name, _)| counts(name)) {
+    for (_, item) in items.iter().filter(|(name, _)| counts(name)) {
         let length = match item {
             Item::Array(array) => array.shape().first().copied(),
             Item::Value(Value::List(items)) => Some(items.len()),
             Item::Scalar(_) | Item::Value(_) => continue,
         };
         let length = length.ok_or_else(|| {
-            WireError::bad_request(format!("instances: '{name}' must be a list of values"))
+            WireError::bad_request("instances: every input must be a list of values")
         })?;
         if *first.get_or_insert(length) != length {
             return Err(WireError::bad_request(
@@ -251,7 +254,12 @@ fn find<'a>(schema: &'a Schema, name: &str) -> Option<Spec<'a>> {
 /// `convert_data_type`.
 fn convert(data: Value, name: &str, spec: Option<Spec<'_>>) -> Result<Item, WireError> {
     let failed = |want: &str, why: String| {
-        let input = if name.is_empty() { "the input".into() } else { format!("input '{name}'") };
+        // A name that only the request knows may be anything, and is not repeated.
+        let input = match (name, spec) {
+            ("", _) => "the input".to_owned(),
+            (_, None) => "an input".to_owned(),
+            (name, Some(_)) => format!("input '{name}'"),
+        };
         WireError::bad_request(format!("{input}: {want}{why}"))
     };
     let plain = |why: ArrayError| failed("", why.to_string());

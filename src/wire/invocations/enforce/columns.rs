@@ -38,7 +38,12 @@ fn enforce_named(mut frame: Frame, columns: &Columns) -> Result<Frame, WireError
             [position] => {
                 let (label, series) = &mut frame.columns[position];
                 let series = std::mem::replace(series, Series::Bool(Vec::new()));
-                let series = enforce_column(label, series, &spec.ty, spec.required)?;
+                let series = enforce_column(
+                    &describe(Some(&spec.name), position),
+                    series,
+                    &spec.ty,
+                    spec.required,
+                )?;
                 enforced.columns.push((label.clone(), series));
             }
             _ => {
@@ -74,21 +79,22 @@ fn enforce_unnamed(frame: Frame, columns: &Columns) -> Result<Frame, WireError> 
     }
     let mut enforced = Frame { columns: Vec::with_capacity(want), rows: frame.rows };
     let repeats = |label: &Label| frame.columns.iter().filter(|(other, _)| other == label).count();
-    if let Some((label, _)) = frame.columns.iter().take(want).find(|(l, _)| repeats(l) > 1) {
+    if let Some(at) = frame.columns.iter().take(want).position(|(l, _)| repeats(l) > 1) {
+        let name = describe(None, at);
         return Err(WireError::schema(format!(
-            "column {} is given more than once",
-            describe(label)
+            "the name of column {name} is given more than once"
         )));
     }
-    for ((label, series), spec) in frame.columns.into_iter().zip(&columns.specs) {
-        let series = enforce_column(&label, series, &spec.ty, true)?;
+    let given = frame.columns.into_iter().zip(&columns.specs);
+    for (at, ((label, series), spec)) in given.enumerate() {
+        let series = enforce_column(&describe(None, at), series, &spec.ty, true)?;
         enforced.columns.push((label, series));
     }
     Ok(enforced)
 }
 
 fn enforce_column(
-    label: &Label,
+    name: &str,
     series: Series,
     ty: &ValueType,
     required: bool,
@@ -102,7 +108,7 @@ fn enforce_column(
         }
     };
     enforced.map_err(|why| {
-        let (name, want) = (describe(label), type_text(ty));
+        let want = type_text(ty);
         WireError::schema(format!("column {name}: expected {want}, {why}"))
     })
 }

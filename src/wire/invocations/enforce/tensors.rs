@@ -137,7 +137,7 @@ fn shape_text(shape: &[usize]) -> String {
 
 /// `_reshape_and_cast_pandas_column_values`: a column's cells as one tensor.
 fn reshape_column(label: &Label, series: Series, spec: &TensorSpec) -> Result<NdArray, String> {
-    let column = describe(label);
+    let column = describe(spec.name.as_deref(), 0);
     let inner = spec.dims.0.get(1..).unwrap_or_default();
     let fixed: Option<Vec<usize>> = inner
         .iter()

@@ -110,7 +110,7 @@ fn p3_5_what_breaks_python_is_a_bad_request() {
     assert_bad_request(&served.post(&format!(r#"{{"inputs": [[{}]]}}"#, "9".repeat(5_000))));
     let [open, close] = ["[", "]"].map(|bracket| bracket.repeat(2_000));
     assert_bad_request(&served.post(&format!(r#"{{"inputs": {open}1.0{close}}}"#)));
-    let row = vec!["0.5"; 11].join(", ");
+    let row = ["0.5"; 11].join(", ");
     let names = (1..11).map(|i| format!("\"c{i}\"")).collect::<Vec<_>>().join(", ");
     for odd in ["[\"c0\"]", "{\"c0\": 1}"] {
         let body =

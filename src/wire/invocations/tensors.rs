@@ -107,23 +107,47 @@ fn from_records(items: Vec<Value>, schema: Option<&Schema>) -> Result<Data, Wire
                 item.type_name()
             )));
         };
-        let cells = members.into_iter().map(|(name, value)| {
-            let item = convert(value, &name, schema.and_then(|schema| find(schema, &name)))?;
-            Ok((name, Some(item)))
-        });
-        rows.push(cells.collect::<Result<Vec<_>, WireError>>()?);
+        rows.push(members.into_iter().map(|(name, value)| (name, Some(value))).collect());
     }
     let (names, columns) = transpose(rows, || None)
         .map_err(|why| WireError::bad_request(format!("instances: {why}")))?;
     let stacked = names.into_iter().zip(columns).map(|(name, cells)| {
-        let known = schema.is_some_and(|schema| find(schema, &name).is_some());
-        let array = stack_items(cells.into_iter().flatten().collect()).map_err(|why| {
-            let input = if known { format!("input '{name}'") } else { "an input".to_owned() };
-            WireError::bad_request(format!("{input}: {why}"))
-        })?;
+        let spec = schema.and_then(|schema| find(schema, &name));
+        let array = convert_each(cells.into_iter().flatten().collect(), &name, spec)?;
         Ok((name, Item::Array(array)))
     });
     stacked.collect::<Result<_, _>>().map(Data::Named)
+}
+
+/// Converts every cell on its own, and stacks the results.
+fn convert_each(
+    cells: Vec<Value>,
+    name: &str,
+    spec: Option<Spec<'_>>,
+) -> Result<NdArray, WireError> {
+    let failed = |why: ArrayError| {
+        let input = if spec.is_some() { format!("input '{name}'") } else { "an input".to_owned() };
+        WireError::bad_request(format!("{input}: {why}"))
+    };
+    let is_number = |v: &Value| matches!(v, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+    let scalars = cells.iter().all(Value::is_scalar);
+    let want = match spec {
+        None => cells.iter().all(is_number).then_some(ElementType::Inferred),
+        Some(Spec::Tensor(TensorSpec { dtype: TensorDType::Known(dtype), .. })) => {
+            scalars.then_some(ElementType::Tensor(*dtype))
+        }
+        Some(Spec::Column(ColumnSpec { ty: ValueType::Scalar(ty), .. })) => {
+            scalars.then_some(element_type(*ty))
+        }
+        Some(_) => None,
+    };
+    // Single values come out the same when they are converted as one list, without an array for
+    // each.
+    if let Some(want) = want {
+        return array(&Value::List(cells), want).map_err(failed);
+    }
+    let items = cells.into_iter().map(|cell| convert(cell, name, spec));
+    stack_items(items.collect::<Result<_, _>>()?).map_err(failed)
 }
 
 /// `numpy.array(items)`.

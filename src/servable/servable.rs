@@ -38,11 +38,6 @@ impl Servable {
         &self.id
     }
 
-    /// The loaded graph.
-    pub fn model(&self) -> &dyn LoadedModel {
-        &*self.model
-    }
-
     /// Answers one request. May be dropped at any await: the work is then skipped if it has not
     /// begun.
     ///

@@ -87,13 +87,13 @@ fn cast_column(series: Series, ty: &ValueType, required: bool) -> Result<Series,
 }
 
 fn cast_scalars(series: Series, ty: ColumnType) -> Result<Series, String> {
-    let numeric = |dtype| astype(series.clone(), dtype).map_err(|why| why.to_string());
+    let numeric = |series, dtype| astype(series, dtype).map_err(|why| why.to_string());
     match ty {
         ColumnType::Boolean => cast_booleans(series),
-        ColumnType::Integer => numeric(DType::I32),
-        ColumnType::Long => numeric(DType::I64),
-        ColumnType::Float => numeric(DType::F32),
-        ColumnType::Double => numeric(DType::F64),
+        ColumnType::Integer => numeric(series, DType::I32),
+        ColumnType::Long => numeric(series, DType::I64),
+        ColumnType::Float => numeric(series, DType::F32),
+        ColumnType::Double => numeric(series, DType::F64),
         ColumnType::String => Ok(Series::Object(series.into_values())),
         ColumnType::Binary => {
             let cells = series.into_values().into_iter().map(|cell| match cell {

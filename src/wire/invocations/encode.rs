@@ -52,18 +52,28 @@ impl Encoder {
     }
 
     fn write_tensors(&self, outputs: &[Output], body: &mut Vec<u8>) {
+        self.write_members(outputs, body, |_, output, body| match output {
+            Output::Tensor(tensor) => {
+                with_array!(tensor, array => write_nested(array.shape(), slice(array), body));
+            }
+            Output::Maps(maps) => write_list(maps, body, write_map),
+        });
+    }
+
+    /// An object with a member for each output.
+    fn write_members(
+        &self,
+        outputs: &[Output],
+        body: &mut Vec<u8>,
+        write: impl Fn(usize, &Output, &mut Vec<u8>),
+    ) {
         body.push(b'{');
         for (i, (key, output)) in self.keys.iter().zip(outputs).enumerate() {
             if i > 0 {
                 body.extend_from_slice(b", ");
             }
             body.extend_from_slice(key);
-            match output {
-                Output::Tensor(tensor) => {
-                    with_array!(tensor, array => write_nested(array.shape(), slice(array), body));
-                }
-                Output::Maps(maps) => write_list(maps, body, write_map),
-            }
+            write(i, output, body);
         }
         body.push(b'}');
     }
@@ -78,30 +88,28 @@ impl Encoder {
         };
         let first = outputs.first().map_or(0, flat);
         let agree = outputs.iter().all(|output| flat(output) == first);
-        if agree && self.record_shape == RecordShape::Flattened {
-            self.write_record_list(outputs, first, body, |_| Vec::new());
-            return Ok(());
-        }
         let rows = |output: &Output| match output {
             Output::Tensor(tensor) => tensor.shape().first().copied(),
             Output::Maps(maps) => Some(maps.len()),
         };
         let shared = outputs.first().and_then(rows);
         let shared = shared.filter(|_| outputs.iter().all(|output| rows(output) == shared));
-        let Some(rows) = shared else {
-            if agree {
-                self.write_record_list(outputs, first, body, |_| Vec::new());
-                return Ok(());
+        let by_row = !agree || self.record_shape == RecordShape::Rows;
+        match shared.filter(|_| by_row) {
+            Some(rows) => {
+                self.write_record_list(outputs, rows, body, |output| match output {
+                    Output::Tensor(tensor) => cell_shape(tensor.shape()),
+                    Output::Maps(_) => Vec::new(),
+                });
             }
-            return Err(WireError::bad_request(
-                "the model's outputs hold different numbers of values and are not all one per \
-                 row, so they cannot be answered as records; send the request as 'inputs'",
-            ));
-        };
-        self.write_record_list(outputs, rows, body, |output| match output {
-            Output::Tensor(tensor) => cell_shape(tensor.shape()),
-            Output::Maps(_) => Vec::new(),
-        });
+            None if agree => self.write_record_list(outputs, first, body, |_| Vec::new()),
+            None => {
+                return Err(WireError::bad_request(
+                    "the model's outputs hold different numbers of values and are not all one \
+                     per row, so they cannot be answered as records; send the request as 'inputs'",
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -118,18 +126,10 @@ impl Encoder {
             if row > 0 {
                 body.extend_from_slice(b", ");
             }
-            body.push(b'{');
-            for (i, (key, output)) in self.keys.iter().zip(outputs).enumerate() {
-                if i > 0 {
-                    body.extend_from_slice(b", ");
-                }
-                body.extend_from_slice(key);
-                match output {
-                    Output::Tensor(tensor) => write_cell(tensor, &shapes[i], row, body),
-                    Output::Maps(maps) => write_map(&maps[row], body),
-                }
-            }
-            body.push(b'}');
+            self.write_members(outputs, body, |i, output, body| match output {
+                Output::Tensor(tensor) => write_cell(tensor, &shapes[i], row, body),
+                Output::Maps(maps) => write_map(&maps[row], body),
+            });
         }
         body.push(b']');
     }

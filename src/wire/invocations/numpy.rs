@@ -60,6 +60,19 @@ impl NdArray {
         }
     }
 
+    /// `array.reshape(shape)`; `None` where the shape has another number of elements.
+    #[must_use]
+    pub fn reshape(self, shape: &[usize]) -> Option<Self> {
+        Some(match self {
+            Self::Tensor(tensor) => Self::Tensor(with_array!(tensor, array => {
+                Element::wrap(array.into_shape_with_order(shape).ok()?)
+            })),
+            Self::Datetime(array) => Self::Datetime(array.into_shape_with_order(shape).ok()?),
+            Self::Bytes(array) => Self::Bytes(array.into_shape_with_order(shape).ok()?),
+            Self::Object(array) => Self::Object(array.into_shape_with_order(shape).ok()?),
+        })
+    }
+
     /// The numpy dtype's name.
     #[must_use]
     pub const fn dtype_name(&self) -> &'static str {
@@ -303,40 +316,36 @@ fn infer(shape: &[usize], leaves: &[&Value]) -> Result<NdArray, ArrayError> {
 /// `None` when they differ.
 #[must_use]
 pub fn stack(arrays: &[NdArray]) -> Option<NdArray> {
-    fn joined<T: Clone>(parts: &[&ArrayD<T>]) -> Option<ArrayD<T>> {
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        ndarray::stack(ndarray::Axis(0), &views).ok()
+    fn joined<T: Clone>(
+        arrays: &[NdArray],
+        part: impl Fn(&NdArray) -> Option<&ArrayD<T>>,
+    ) -> Option<ArrayD<T>> {
+        let views = arrays.iter().map(|array| part(array).map(|part| part.view()));
+        ndarray::stack(ndarray::Axis(0), &views.collect::<Option<Vec<_>>>()?).ok()
     }
-    fn tensors<T: Element>(first: &ArrayD<T>, arrays: &[NdArray]) -> Option<NdArray> {
-        let _ = first;
-        let parts = arrays.iter().map(|array| match array {
+    /// Of the element type of `_first`.
+    fn tensors<T: Element>(_first: &ArrayD<T>, arrays: &[NdArray]) -> Option<Tensor> {
+        joined(arrays, |array| match array {
             NdArray::Tensor(tensor) => T::unwrap_ref(tensor),
             _ => None,
-        });
-        joined(&parts.collect::<Option<Vec<_>>>()?).map(|array| NdArray::Tensor(T::wrap(array)))
+        })
+        .map(T::wrap)
+    }
+    macro_rules! like {
+        ($variant:ident) => {
+            joined(arrays, |array| match array {
+                NdArray::$variant(array) => Some(array),
+                _ => None,
+            })
+            .map(NdArray::$variant)
+        };
     }
     match arrays.first()? {
-        NdArray::Tensor(tensor) => with_array!(tensor, first => tensors(first, arrays)),
-        NdArray::Datetime(_) => {
-            let parts = arrays.iter().map(|array| match array {
-                NdArray::Datetime(array) => Some(array),
-                _ => None,
-            });
-            joined(&parts.collect::<Option<Vec<_>>>()?).map(NdArray::Datetime)
+        NdArray::Tensor(tensor) => {
+            with_array!(tensor, first => tensors(first, arrays)).map(NdArray::Tensor)
         }
-        NdArray::Bytes(_) => {
-            let parts = arrays.iter().map(|array| match array {
-                NdArray::Bytes(array) => Some(array),
-                _ => None,
-            });
-            joined(&parts.collect::<Option<Vec<_>>>()?).map(NdArray::Bytes)
-        }
-        NdArray::Object(_) => {
-            let parts = arrays.iter().map(|array| match array {
-                NdArray::Object(array) => Some(array),
-                _ => None,
-            });
-            joined(&parts.collect::<Option<Vec<_>>>()?).map(NdArray::Object)
-        }
+        NdArray::Datetime(_) => like!(Datetime),
+        NdArray::Bytes(_) => like!(Bytes),
+        NdArray::Object(_) => like!(Object),
     }
 }

@@ -151,7 +151,11 @@ fn reshape_column(label: &Label, series: Series, spec: &TensorSpec) -> Result<Nd
         ));
     };
     let rows = series.len();
-    let first = series.clone().into_values().into_iter().next().ok_or("the request has no row")?;
+    let first = match &series {
+        Series::Object(cells) => cells.first().cloned(),
+        typed => typed.clone().into_values().into_iter().next(),
+    };
+    let first = first.ok_or("the request has no row")?;
     match first {
         Value::List(items) => {
             if !items.first().is_some_and(Value::is_scalar) {
@@ -176,7 +180,8 @@ fn reshape_column(label: &Label, series: Series, spec: &TensorSpec) -> Result<Nd
                 ));
             }
             let shape = std::iter::once(rows).chain(inner).collect::<Vec<_>>();
-            reshape(frame_values(Frame { columns: vec![(label.clone(), series)], rows }), &shape)
+            frame_values(Frame { columns: vec![(label.clone(), series)], rows })
+                .reshape(&shape)
                 .and_then(|array| convert(&array, spec))
                 .ok_or_else(|| {
                     format!("column {column}: expected {}", tensor_type_text(&spec.dtype))
@@ -202,7 +207,7 @@ fn stack_cells(series: Series, inner: &[usize], rows: usize, spec: &TensorSpec) 
             [height, width] => [height, width],
             _ => return None,
         };
-        stacked.push(reshape(array, &shape)?);
+        stacked.push(array.reshape(&shape)?);
     }
     let width = stacked.first()?.shape()[1];
     if stacked.iter().any(|array| array.shape()[1] != width) {
@@ -215,7 +220,7 @@ fn stack_cells(series: Series, inner: &[usize], rows: usize, spec: &TensorSpec) 
         return None;
     }
     let shape: Vec<usize> = std::iter::once(rows).chain(inner.iter().copied()).collect();
-    convert(&reshape(joined, &shape)?, spec)
+    convert(&joined.reshape(&shape)?, spec)
 }
 
 /// The rows of matrices, each an array of its own.
@@ -224,7 +229,7 @@ fn split_rows(matrices: Vec<NdArray>) -> Option<Vec<NdArray>> {
     for matrix in matrices {
         if matrix.shape()[0] == 1 {
             let width = matrix.shape()[1];
-            rows.push(reshape(matrix, &[width])?);
+            rows.push(matrix.reshape(&[width])?);
             continue;
         }
         let Value::List(lists) = matrix.to_list() else { return None };
@@ -233,17 +238,6 @@ fn split_rows(matrices: Vec<NdArray>) -> Option<Vec<NdArray>> {
         }
     }
     Some(rows)
-}
-
-fn reshape(array: NdArray, shape: &[usize]) -> Option<NdArray> {
-    Some(match array {
-        NdArray::Tensor(tensor) => NdArray::Tensor(crate::with_array!(tensor, array => {
-            crate::tensor::Element::wrap(array.into_shape_with_order(shape).ok()?)
-        })),
-        NdArray::Datetime(array) => NdArray::Datetime(array.into_shape_with_order(shape).ok()?),
-        NdArray::Bytes(array) => NdArray::Bytes(array.into_shape_with_order(shape).ok()?),
-        NdArray::Object(array) => NdArray::Object(array.into_shape_with_order(shape).ok()?),
-    })
 }
 
 /// `array.astype(dtype)`.
@@ -263,7 +257,7 @@ fn convert(array: &NdArray, spec: &TensorSpec) -> Option<NdArray> {
                     let text = cells.iter().map(Value::to_text).collect::<Option<Vec<_>>>()?;
                     Tensor::from_vec(&shape, text).map(NdArray::Tensor)
                 }
-                other => reshape(other, &shape),
+                other => other.reshape(&shape),
             }
         }
     }

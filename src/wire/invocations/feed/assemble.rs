@@ -1,7 +1,7 @@
 //! One tensor for each graph input.
 
 use super::cast::{Casts, to_graph};
-use super::values::{array_of, frame_values, with_shape};
+use super::values::{array_of, frame_values};
 use crate::model::GraphIo;
 use crate::tensor::{Dim, Tensor};
 use crate::wire::invocations::WireError;
@@ -92,7 +92,9 @@ fn feed_frame(
         let column = array_of(series);
         // `skl2onnx` writes a column as [N, 1] (parity policy, P3.3).
         let column = match *input.dims.0.as_slice() {
-            [_, Dim::Any | Dim::Fixed(1)] => with_shape(column, &[rows, 1]),
+            [_, Dim::Any | Dim::Fixed(1)] => column
+                .reshape(&[rows, 1])
+                .expect("a column has as many cells as the frame has rows"),
             _ => column,
         };
         feeds.push(to_graph(column, input, casts)?);

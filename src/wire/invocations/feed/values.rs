@@ -6,7 +6,6 @@ use ndarray::ArrayD;
 use crate::tensor::{DType, Tensor};
 use crate::wire::invocations::frame::{Frame, Series};
 use crate::wire::invocations::numpy::NdArray;
-use crate::with_array;
 
 /// A column as an array of rank 1 (`Series.values`).
 pub(super) fn array_of(series: Series) -> NdArray {
@@ -31,18 +30,6 @@ pub(super) fn array_of(series: Series) -> NdArray {
             return NdArray::Object(rank1(other.into_values()));
         }
     })
-}
-
-pub(super) fn with_shape(array: NdArray, shape: &[usize]) -> NdArray {
-    const SAME: &str = "the shape has as many elements as the array";
-    match array {
-        NdArray::Tensor(tensor) => NdArray::Tensor(with_array!(tensor, array => {
-            crate::tensor::Element::wrap(array.into_shape_with_order(shape).expect(SAME))
-        })),
-        NdArray::Datetime(a) => NdArray::Datetime(a.into_shape_with_order(shape).expect(SAME)),
-        NdArray::Bytes(a) => NdArray::Bytes(a.into_shape_with_order(shape).expect(SAME)),
-        NdArray::Object(a) => NdArray::Object(a.into_shape_with_order(shape).expect(SAME)),
-    }
 }
 
 /// `DataFrame.values`: all columns in their common dtype, as `[rows, columns]`.

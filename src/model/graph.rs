@@ -1,5 +1,7 @@
 //! The inputs and outputs of a graph, and what it computes, whatever runtime runs it.
 
+use std::ops::Range;
+
 use crate::tensor::{DType, Dims, Tensor};
 
 /// The inputs and outputs of a graph, in the graph's order.
@@ -40,6 +42,23 @@ pub enum OutputKind {
 pub enum Output {
     Tensor(Tensor),
     Maps(Vec<ClassMap>),
+}
+
+/// What a graph computed for one request: all that it gave, or a range of the rows where several
+/// requests ran together. A view: splitting a batch copies nothing.
+#[derive(Clone, Debug)]
+pub struct OutputRows<'a> {
+    pub outputs: &'a [Output],
+    /// Rows of every output that are the request's; `None` is everything, whatever its shape.
+    pub rows: Option<Range<usize>>,
+}
+
+impl<'a> OutputRows<'a> {
+    /// Everything that the graph gave.
+    #[must_use]
+    pub fn all(outputs: &'a [Output]) -> Self {
+        Self { outputs, rows: None }
+    }
 }
 
 /// One row of a `ZipMap` output: classes in the runtime's order, with their values.

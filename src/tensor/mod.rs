@@ -3,6 +3,7 @@
 //! Knows nothing of JSON, HTTP, threads or inference runtimes.
 
 mod dtype;
+mod rows;
 mod shape;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the tensor itself")]
 mod tensor;

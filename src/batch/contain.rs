@@ -5,24 +5,27 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ScoreError;
+use super::Failure;
 
 /// Numbers contained panics, so that an answer can be found in the log.
 static PANICS: AtomicU64 = AtomicU64::new(1);
 
-/// Runs `work`; a panic becomes [`ScoreError::Panicked`] and a log line that names the model.
+/// Runs `work`; a panic becomes [`Failure::Panicked`] and a log line that names the model.
 ///
-/// What `work` borrows must not be left half changed by a panic: servables are immutable, and
+/// What `work` borrows must not be left half changed by a panic: models are immutable, and
 /// everything else belongs to the one request.
-pub(super) fn contain<T>(
-    model: &dyn std::fmt::Display,
-    work: impl FnOnce() -> Result<T, ScoreError>,
-) -> Result<T, ScoreError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+///
+/// # Errors
+/// `Panicked`.
+pub fn contain<T>(
+    model: &(impl std::fmt::Display + ?Sized),
+    work: impl FnOnce() -> T,
+) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let id = PANICS.fetch_add(1, Ordering::Relaxed);
         let message = message_of(&*panic);
         tracing::error!(%model, id, message, "panic while scoring; the request was failed");
-        Err(ScoreError::Panicked { id })
+        Failure::Panicked { id }
     })
 }
 

@@ -1,0 +1,110 @@
+//! What waits in a queue.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::RunError;
+use crate::model::OutputRows;
+use crate::tensor::Tensor;
+
+/// A request as the batcher sees it: somebody who waits for rows.
+pub trait Request: Send + 'static {
+    /// How a request can fail beyond what the batcher knows: in the protocol it came by.
+    type Error: From<Failure>;
+
+    /// When an answer is worth nothing any more.
+    fn deadline(&self) -> Instant;
+
+    /// Whether nobody waits any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Body to tensors, one for each of the graph's inputs. Called once at most, on an inference
+    /// thread, for requests that were pushed without tensors.
+    ///
+    /// # Errors
+    /// When the body breaks the protocol.
+    fn decode(&mut self) -> Result<Vec<Tensor>, Self::Error>;
+
+    /// Takes what became of the request. Called once, unless the request was abandoned.
+    fn answer(self, result: Result<Computed<'_>, Self::Error>);
+}
+
+/// What a graph computed for one request.
+#[derive(Debug)]
+pub struct Computed<'a> {
+    pub rows: OutputRows<'a>,
+    pub stages: Stages,
+}
+
+/// Where a request's time went before its answer was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// From the push until a thread took it.
+    pub queue: Duration,
+    /// Laying the rows of its batch end to end.
+    pub assemble: Duration,
+    /// The run of its batch; for a request of several parts, the sum of their runs.
+    pub execute: Duration,
+}
+
+/// Why a request was not computed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The runtime refused the request's tensors.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The deadline passed while it waited.
+    #[error("the deadline passed")]
+    Expired,
+    /// Something panicked; the log has the details under this id.
+    #[error("internal error {id}")]
+    Panicked { id: u64 },
+}
+
+/// A request with its tensors.
+pub struct Job<R> {
+    pub request: R,
+    /// One tensor for each of the graph's inputs, in the graph's order.
+    pub feeds: Vec<Tensor>,
+    /// Rows that all feeds share; `None` where they do not agree, so that it runs alone.
+    pub(super) rows: Option<usize>,
+    pub(super) since: Instant,
+}
+
+impl<R: Request> Job<R> {
+    /// A job that begins to wait `now`.
+    pub fn new(request: R, feeds: Vec<Tensor>, now: Instant) -> Self {
+        let rows = shared_rows(&feeds);
+        Self { request, feeds, rows, since: now }
+    }
+
+    /// The rows that its run costs.
+    pub fn weight(&self) -> usize {
+        self.rows.unwrap_or(1)
+    }
+
+    /// Whether both can run in one batch.
+    pub(super) fn joins(&self, other: &Self) -> bool {
+        self.rows.is_some()
+            && other.rows.is_some()
+            && self.feeds.len() == other.feeds.len()
+            && self.feeds.iter().zip(&other.feeds).all(|(own, others)| own.stacks_with(others))
+    }
+
+    /// The job, if it is still worth running; one that expired is answered.
+    pub(super) fn still_wanted(self, now: Instant) -> Option<Self> {
+        if self.request.is_abandoned() {
+            return None;
+        }
+        if now >= self.request.deadline() {
+            self.request.answer(Err(Failure::Expired.into()));
+            return None;
+        }
+        Some(self)
+    }
+}
+
+/// The number of rows that all feeds agree on, if they have any.
+fn shared_rows(feeds: &[Tensor]) -> Option<usize> {
+    let rows = feeds.first()?.rows()?;
+    (rows > 0 && feeds.iter().all(|feed| feed.rows() == Some(rows))).then_some(rows)
+}

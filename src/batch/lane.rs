@@ -1,0 +1,72 @@
+//! Where a model's batches run.
+
+use std::time::Duration;
+
+/// Where a batch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// On an inference thread, after a wait in the queue.
+    Queue,
+    /// On the event loop that decoded its requests, at the end of the same turn.
+    Express,
+}
+
+impl Lane {
+    /// The name in settings and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Express => "express",
+        }
+    }
+}
+
+/// How the lane is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneChoice {
+    /// By what a run of one row takes.
+    Auto,
+    /// As configured.
+    Always(Lane),
+}
+
+/// A run of one row that takes no longer goes to the express lane: handing a request to another
+/// thread and its answer back costs about as much.
+const ENTER: Duration = Duration::from_micros(15);
+/// In the express lane already, it may take twice as long before it has to leave.
+const LEAVE: Duration = Duration::from_micros(30);
+/// A run may keep the event loop this long; larger ones go to the queue whatever the lane.
+pub(super) const EXPRESS_RUN_MAX: Duration = Duration::from_micros(250);
+
+impl LaneChoice {
+    /// The lane of a model whose run of one row takes `one_row`, now in lane `current`.
+    pub(super) fn next(self, current: Lane, one_row: Duration) -> Lane {
+        match (self, current) {
+            (Self::Always(lane), _) => lane,
+            (Self::Auto, Lane::Queue) if one_row <= ENTER => Lane::Express,
+            (Self::Auto, Lane::Express) if one_row > LEAVE => Lane::Queue,
+            (Self::Auto, lane) => lane,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lane_follows_the_time_of_a_run_and_does_not_flutter() {
+        let us = Duration::from_micros;
+        let (auto, queue, express) = (LaneChoice::Auto, Lane::Queue, Lane::Express);
+        for (choice, current, one_row, want) in [
+            (auto, queue, us(15), express),
+            (auto, queue, us(16), queue),
+            (auto, express, us(30), express),
+            (auto, express, us(31), queue),
+            (LaneChoice::Always(express), queue, us(1_000_000), express),
+            (LaneChoice::Always(queue), express, us(1), queue),
+        ] {
+            assert_eq!(choice.next(current, one_row), want, "{choice:?} {current:?} {one_row:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::backend::LoadedModel;
-use crate::model::{ModelId, Output};
+use crate::model::{ModelId, Output, OutputRows};
 use crate::tensor::Tensor;
 use crate::wire::invocations::{Decoded, Scoring};
 
@@ -113,7 +113,7 @@ impl Servable {
     /// Outputs to body.
     pub(super) fn encode(&self, outputs: &[Output], form: Form) -> Result<Answer, ScoreError> {
         let mut body = Vec::new();
-        self.scoring.encode(outputs, form.layout, &mut body)?;
+        self.scoring.encode(&OutputRows::all(outputs), form.layout, &mut body)?;
         if let Some(Compress { coding, bytes_min }) = form.compress
             && body.len() >= bytes_min
             && let Some(packed) = coding.encode(&body)

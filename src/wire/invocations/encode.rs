@@ -1,12 +1,13 @@
 //! Answers: `predictions_to_json`, byte for byte but for the last digits of computed floats.
 
+use std::ops::Range;
+
 use half::f16;
 use ndarray::ArrayD;
 
 use super::WireError;
 use super::scoring::{Layout, RecordShape};
-use crate::model::{ClassKey, ClassMap, GraphIo, Output};
-use crate::tensor::Tensor;
+use crate::model::{ClassKey, ClassMap, GraphIo, Output, OutputRows};
 use crate::wire::number::write_f64;
 use crate::wire::text::write_json_string;
 use crate::with_array;
@@ -36,44 +37,40 @@ impl Encoder {
     ///
     /// # Errors
     /// `BAD_REQUEST` when the outputs of a data frame cannot be told apart by row.
+    ///
+    /// # Panics
+    /// When a range of rows is asked for that an output does not have.
     pub fn encode(
         &self,
-        outputs: &[Output],
+        outputs: &OutputRows<'_>,
         layout: Layout,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
+        let parts: Vec<Part<'_>> =
+            outputs.outputs.iter().map(|output| Part::new(output, outputs.rows.as_ref())).collect();
         body.extend_from_slice(b"{\"predictions\": ");
         match layout {
-            Layout::Tensors => self.write_tensors(outputs, body),
-            Layout::Records => self.write_records(outputs, body)?,
+            Layout::Tensors => self.write_members(&parts, body, Part::write_whole),
+            Layout::Records => self.write_records(&parts, body)?,
         }
         body.push(b'}');
         Ok(())
     }
 
-    fn write_tensors(&self, outputs: &[Output], body: &mut Vec<u8>) {
-        self.write_members(outputs, body, |_, output, body| match output {
-            Output::Tensor(tensor) => {
-                with_array!(tensor, array => write_nested(array.shape(), slice(array), body));
-            }
-            Output::Maps(maps) => write_list(maps, body, write_map),
-        });
-    }
-
     /// An object with a member for each output.
-    fn write_members(
+    fn write_members<'a>(
         &self,
-        outputs: &[Output],
+        parts: &[Part<'a>],
         body: &mut Vec<u8>,
-        write: impl Fn(usize, &Output, &mut Vec<u8>),
+        write: impl Fn(&Part<'a>, &mut Vec<u8>),
     ) {
         body.push(b'{');
-        for (i, (key, output)) in self.keys.iter().zip(outputs).enumerate() {
+        for (i, (key, part)) in self.keys.iter().zip(parts).enumerate() {
             if i > 0 {
                 body.extend_from_slice(b", ");
             }
             body.extend_from_slice(key);
-            write(i, output, body);
+            write(part, body);
         }
         body.push(b'}');
     }
@@ -81,28 +78,15 @@ impl Encoder {
     /// Records: MLflow flattens every output and lays them side by side. Where their flattened
     /// lengths differ it fails; then, and where the model asks for it, a record holds one row and
     /// a cell may be a list (parity policy, P3.1).
-    fn write_records(&self, outputs: &[Output], body: &mut Vec<u8>) -> Result<(), WireError> {
-        let flat = |output: &Output| match output {
-            Output::Tensor(tensor) => tensor.len(),
-            Output::Maps(maps) => maps.len(),
-        };
-        let first = outputs.first().map_or(0, flat);
-        let agree = outputs.iter().all(|output| flat(output) == first);
-        let rows = |output: &Output| match output {
-            Output::Tensor(tensor) => tensor.shape().first().copied(),
-            Output::Maps(maps) => Some(maps.len()),
-        };
-        let shared = outputs.first().and_then(rows);
-        let shared = shared.filter(|_| outputs.iter().all(|output| rows(output) == shared));
+    fn write_records(&self, parts: &[Part<'_>], body: &mut Vec<u8>) -> Result<(), WireError> {
+        let first = parts.first().map_or(0, Part::flat_len);
+        let agree = parts.iter().all(|part| part.flat_len() == first);
+        let shared = parts.first().and_then(|part| part.rows);
+        let shared = shared.filter(|_| parts.iter().all(|part| part.rows == shared));
         let by_row = !agree || self.record_shape == RecordShape::Rows;
         match shared.filter(|_| by_row) {
-            Some(rows) => {
-                self.write_record_list(outputs, rows, body, |output| match output {
-                    Output::Tensor(tensor) => cell_shape(tensor.shape()),
-                    Output::Maps(_) => Vec::new(),
-                });
-            }
-            None if agree => self.write_record_list(outputs, first, body, |_| Vec::new()),
+            Some(rows) => self.write_record_list(parts, rows, body, Part::write_row),
+            None if agree => self.write_record_list(parts, first, body, Part::write_value),
             None => {
                 return Err(WireError::bad_request(
                     "the model's outputs hold different numbers of values and are not all one \
@@ -113,41 +97,95 @@ impl Encoder {
         Ok(())
     }
 
-    fn write_record_list(
+    fn write_record_list<'a>(
         &self,
-        outputs: &[Output],
+        parts: &[Part<'a>],
         records: usize,
         body: &mut Vec<u8>,
-        cell_shape: impl Fn(&Output) -> Vec<usize>,
+        write: impl Fn(&Part<'a>, usize, &mut Vec<u8>),
     ) {
-        let shapes: Vec<Vec<usize>> = outputs.iter().map(cell_shape).collect();
         body.push(b'[');
-        for row in 0..records {
-            if row > 0 {
+        for at in 0..records {
+            if at > 0 {
                 body.extend_from_slice(b", ");
             }
-            self.write_members(outputs, body, |i, output, body| match output {
-                Output::Tensor(tensor) => write_cell(tensor, &shapes[i], row, body),
-                Output::Maps(maps) => write_map(&maps[row], body),
-            });
+            self.write_members(parts, body, |part, body| write(part, at, body));
         }
         body.push(b']');
     }
 }
 
-/// The shape of one row's cell: a single value is printed bare.
-fn cell_shape(shape: &[usize]) -> Vec<usize> {
-    match shape.get(1..) {
-        None | Some([] | [1]) => Vec::new(),
-        Some(inner) => inner.to_vec(),
-    }
+/// What an answer shows of one output.
+struct Part<'a> {
+    output: &'a Output,
+    /// The first row that is shown.
+    first: usize,
+    /// How many are; a scalar has none.
+    rows: Option<usize>,
+    /// The shape of one row.
+    row_shape: &'a [usize],
+    /// Values in one row.
+    row_size: usize,
 }
 
-fn write_cell(tensor: &Tensor, shape: &[usize], row: usize, body: &mut Vec<u8>) {
-    let size: usize = shape.iter().product();
-    with_array!(tensor, array => {
-        write_nested(shape, &slice(array)[row * size..(row + 1) * size], body);
-    });
+impl<'a> Part<'a> {
+    fn new(output: &'a Output, range: Option<&Range<usize>>) -> Self {
+        let (all, row_shape) = match output {
+            Output::Tensor(tensor) => match tensor.shape().split_first() {
+                Some((&rows, row_shape)) => (Some(rows), row_shape),
+                None => (None, Default::default()),
+            },
+            Output::Maps(maps) => (Some(maps.len()), Default::default()),
+        };
+        let range = range.filter(|_| all.is_some());
+        Self {
+            output,
+            first: range.map_or(0, |range| range.start),
+            rows: range.map(ExactSizeIterator::len).or(all),
+            row_shape,
+            row_size: row_shape.iter().product(),
+        }
+    }
+
+    /// The number of values, all dimensions taken together; a map is one value.
+    fn flat_len(&self) -> usize {
+        self.rows.unwrap_or(1) * self.row_size
+    }
+
+    /// Nested lists.
+    fn write_whole(&self, body: &mut Vec<u8>) {
+        let from = self.first * self.row_size;
+        match (self.output, self.rows) {
+            (Output::Tensor(tensor), Some(rows)) => with_array!(tensor, array => {
+                let values = &slice(array)[from..from + self.flat_len()];
+                write_nested(rows, self.row_shape, values, body);
+            }),
+            (Output::Maps(maps), Some(rows)) => {
+                write_list(&maps[self.first..self.first + rows], body, write_map);
+            }
+            (_, None) => self.write_value(0, body),
+        }
+    }
+
+    /// One row: a list of its values, or the only one bare.
+    fn write_row(&self, row: usize, body: &mut Vec<u8>) {
+        match (self.output, self.row_shape) {
+            (Output::Maps(_), _) | (_, [] | [1]) => self.write_value(row, body),
+            (Output::Tensor(tensor), [size, inner @ ..]) => with_array!(tensor, array => {
+                let from = (self.first + row) * self.row_size;
+                write_nested(*size, inner, &slice(array)[from..from + self.row_size], body);
+            }),
+        }
+    }
+
+    /// One value, counted over all dimensions.
+    fn write_value(&self, at: usize, body: &mut Vec<u8>) {
+        let at = self.first * self.row_size + at;
+        match self.output {
+            Output::Tensor(tensor) => with_array!(tensor, array => slice(array)[at].print(body)),
+            Output::Maps(maps) => write_map(&maps[at], body),
+        }
+    }
 }
 
 fn slice<T>(array: &ArrayD<T>) -> &[T] {
@@ -190,17 +228,20 @@ fn write_integer(value: impl itoa::Integer, body: &mut Vec<u8>) {
     body.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Nested lists; a bare value where the shape is empty.
-fn write_nested<T: Print>(shape: &[usize], values: &[T], body: &mut Vec<u8>) {
-    match shape.split_first() {
-        None => values[0].print(body),
-        Some((_, [])) => write_list(values, body, Print::print),
-        Some((&size, inner)) => {
-            let step: usize = inner.iter().product();
-            let rows: Vec<&[T]> = (0..size).map(|i| &values[i * step..(i + 1) * step]).collect();
-            write_list(&rows, body, |row, body| write_nested(inner, row, body));
+/// A list of `size` items of the shape `inner`.
+fn write_nested<T: Print>(size: usize, inner: &[usize], values: &[T], body: &mut Vec<u8>) {
+    let Some((&inner_size, innermost)) = inner.split_first() else {
+        return write_list(values, body, Print::print);
+    };
+    let step: usize = inner.iter().product();
+    body.push(b'[');
+    for i in 0..size {
+        if i > 0 {
+            body.extend_from_slice(b", ");
         }
+        write_nested(inner_size, innermost, &values[i * step..(i + 1) * step], body);
     }
+    body.push(b']');
 }
 
 fn write_list<T>(items: &[T], body: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
@@ -238,11 +279,15 @@ fn write_map(map: &ClassMap, body: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::model::{GraphOutput, OutputKind};
-    use crate::tensor::{DType, Dim, Dims};
+    use crate::tensor::{DType, Dim, Dims, Tensor};
 
     fn encode(outputs: &[Output], layout: Layout, shape: RecordShape) -> String {
+        encode_rows(&OutputRows::all(outputs), layout, shape)
+    }
+
+    fn encode_rows(outputs: &OutputRows<'_>, layout: Layout, shape: RecordShape) -> String {
         let kind = OutputKind::Tensor { dtype: DType::F32, dims: Dims(vec![Dim::Any]) };
-        let named = ["label", "probabilities"].into_iter().take(outputs.len());
+        let named = ["label", "probabilities"].into_iter().take(outputs.outputs.len());
         let named = named.map(|name| GraphOutput { name: name.into(), kind: kind.clone() });
         let io = GraphIo { inputs: Vec::new(), outputs: named.collect() };
         let mut body = Vec::new();

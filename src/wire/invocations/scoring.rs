@@ -17,7 +17,7 @@ use super::parquet::read_parquet;
 use super::stream::StreamPlan;
 use super::tensors::{Data, Item, from_inputs, from_instances};
 use super::value::Value;
-use crate::model::{ColumnType, GraphIo, Output, Schema, Signature, TensorSpec, ValueType};
+use crate::model::{ColumnType, GraphIo, OutputRows, Schema, Signature, TensorSpec, ValueType};
 use crate::tensor::Tensor;
 
 /// How one model version speaks the protocol: its signature and its graph, prepared once.
@@ -155,7 +155,7 @@ impl Scoring {
     /// When the outputs cannot be answered in this layout.
     pub fn encode(
         &self,
-        outputs: &[Output],
+        outputs: &OutputRows<'_>,
         layout: Layout,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {

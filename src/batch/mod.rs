@@ -22,5 +22,5 @@ pub use express::ExpressLane;
 pub use job::{Computed, Failure, Job, Request, Stages};
 pub use lane::{Lane, LaneChoice};
 pub use policy::{Admission, BatchLimits, QueueLimits, Rejected};
-pub use runner::Runner;
+pub use runner::{Runner, RunnerOptions};
 pub use threads::{InferencePool, PoolOptions};

@@ -2,6 +2,7 @@
 
 mod graph;
 mod id;
+mod output;
 mod selector;
 mod session;
 mod signature;

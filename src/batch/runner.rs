@@ -1,0 +1,207 @@
+//! One loaded graph, run for many requests at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::backend::LoadedModel;
+use crate::model::{Output, OutputRows};
+use crate::tensor::Tensor;
+use crate::tune::Costs;
+
+use super::assemble::{has_rows, gather};
+use super::lane::EXPRESS_RUN_MAX;
+use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
+
+/// Weight of the past in the running mean of a model's pace, in samples.
+const PACE_SAMPLES: f32 = 16.0;
+/// One run counts as this many times its estimate at most: a thread that lost its core for a
+/// while says nothing about the model.
+const PACE_MAX: f32 = 4.0;
+
+/// How a model version is run.
+#[derive(Clone, Debug)]
+pub struct RunnerOptions {
+    pub limits: BatchLimits,
+    /// Whether requests may run together.
+    pub merges: bool,
+    pub lane: LaneChoice,
+    pub costs: Costs,
+}
+
+/// Runs one graph for jobs of any thread, and knows what a run costs.
+pub struct Runner {
+    /// For the log.
+    name: String,
+    model: Arc<dyn LoadedModel>,
+    limits: BatchLimits,
+    merges: AtomicBool,
+    choice: LaneChoice,
+    costs: Costs,
+    /// What runs take now over what they took when they were measured: the bits of an `f32`.
+    pace: AtomicU32,
+    /// A [`Lane`], as its number.
+    lane: AtomicU8,
+}
+
+impl Runner {
+    /// A runner in the lane that the measured costs call for.
+    pub fn new(name: String, model: Arc<dyn LoadedModel>, options: RunnerOptions) -> Self {
+        let RunnerOptions { limits, merges, lane: choice, costs } = options;
+        let lane = choice.next(Lane::Queue, costs.estimate(1));
+        Self {
+            name,
+            model,
+            limits,
+            merges: AtomicBool::new(merges),
+            choice,
+            costs,
+            pace: AtomicU32::new(1.0_f32.to_bits()),
+            lane: AtomicU8::new(lane as u8),
+        }
+    }
+
+    /// What the log calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The graph.
+    pub fn model(&self) -> &dyn LoadedModel {
+        &*self.model
+    }
+
+    /// What a batch may be.
+    pub fn limits(&self) -> BatchLimits {
+        self.limits
+    }
+
+    /// Whether requests run together.
+    pub fn merges(&self) -> bool {
+        self.merges.load(Ordering::Relaxed)
+    }
+
+    /// The lane that requests take now.
+    pub fn lane(&self) -> Lane {
+        if self.lane.load(Ordering::Relaxed) == Lane::Express as u8 {
+            Lane::Express
+        } else {
+            Lane::Queue
+        }
+    }
+
+    /// What a run of `rows` rows takes, as things are.
+    pub fn estimate(&self, rows: usize) -> Duration {
+        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
+        self.costs.estimate(rows).mul_f32(pace)
+    }
+
+    /// Whether a run of `rows` rows may take the express lane.
+    pub fn is_express(&self, rows: usize) -> bool {
+        self.lane() == Lane::Express && (rows == 1 || self.estimate(rows) <= EXPRESS_RUN_MAX)
+    }
+
+    /// Runs jobs that join each other as one batch, and answers each.
+    pub(super) fn run<R: Request>(&self, jobs: Vec<Job<R>>) {
+        let start = Instant::now();
+        let mut jobs: Vec<_> =
+            jobs.into_iter().filter_map(|job| job.still_wanted(start)).collect();
+        if jobs.len() > 1 {
+            match self.run_merged(jobs, start) {
+                Ok(()) => return,
+                // One bad row fails only its own request: each runs on its own.
+                Err(unanswered) => jobs = unanswered,
+            }
+        }
+        for job in jobs {
+            self.run_alone(job);
+        }
+    }
+
+    /// Runs a batch; gives the jobs back if it failed.
+    fn run_merged<R: Request>(&self, jobs: Vec<Job<R>>, start: Instant) -> Result<(), Vec<Job<R>>> {
+        let Some(feeds) = gather(&jobs) else { return Err(jobs) };
+        let rows = jobs.iter().map(Job::weight).sum();
+        let assembled = Instant::now();
+        let Ok(outputs) = self.execute(feeds) else { return Err(jobs) };
+        let end = Instant::now();
+        if !has_rows(&outputs, rows) {
+            self.stop_merging(&outputs, rows);
+            return Err(jobs);
+        }
+        self.observe(rows, end - assembled);
+        let mut first = 0;
+        for job in jobs {
+            let last = first + job.weight();
+            let rows = OutputRows { outputs: &outputs, rows: Some(first..last) };
+            first = last;
+            let stages = Stages {
+                queue: start.saturating_duration_since(job.since),
+                assemble: assembled - start,
+                execute: end - assembled,
+            };
+            job.request.answer(Ok(Computed { rows, stages }));
+        }
+        Ok(())
+    }
+
+    fn run_alone<R: Request>(&self, job: Job<R>) {
+        let start = Instant::now();
+        let Job { request, feeds, rows, since } = job;
+        let outputs = self.execute(feeds);
+        let end = Instant::now();
+        match outputs {
+            Ok(outputs) => {
+                self.observe(rows.unwrap_or(1), end - start);
+                let stages = Stages {
+                    queue: start.saturating_duration_since(since),
+                    assemble: Duration::ZERO,
+                    execute: end - start,
+                };
+                request.answer(Ok(Computed { rows: OutputRows::all(&outputs), stages }));
+            }
+            Err(failure) => request.answer(Err(failure.into())),
+        }
+    }
+
+    /// Feeds to outputs.
+    ///
+    /// # Errors
+    /// When the runtime refuses the feeds, fails or panics.
+    pub fn execute(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, Failure> {
+        let outputs = contain(&self.name, || self.model.run(feeds))?;
+        outputs.map_err(|error| {
+            tracing::debug!(model = self.name, %error, "the runtime refused a run");
+            error.into()
+        })
+    }
+
+    /// Takes note of a batch whose outputs cannot be split by rows, though they could when the
+    /// model was loaded.
+    pub(super) fn stop_merging(&self, outputs: &[Output], rows: usize) {
+        self.merges.store(false, Ordering::Relaxed);
+        let items: Vec<_> = outputs.iter().map(Output::rows).collect();
+        let model = &self.name;
+        tracing::warn!(model, rows, ?items, "a batch cannot be split: requests run alone now");
+    }
+
+    /// Takes note of what a run took, and moves to the other lane if that calls for it.
+    pub(super) fn observe(&self, rows: usize, took: Duration) {
+        let estimate = self.costs.estimate(rows).as_secs_f32();
+        if estimate <= 0.0 {
+            return;
+        }
+        // Threads may overwrite each other's sample: a mean of most of them will do.
+        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
+        let sample = (took.as_secs_f32() / estimate).min(PACE_MAX);
+        let pace = pace + (sample - pace) / PACE_SAMPLES;
+        self.pace.store(pace.to_bits(), Ordering::Relaxed);
+        let current = self.lane();
+        let next = self.choice.next(current, self.costs.estimate(1).mul_f32(pace));
+        if next != current {
+            self.lane.store(next as u8, Ordering::Relaxed);
+            let (lane, pace) = (next.name(), f64::from(pace));
+            tracing::debug!(model = self.name, lane, pace, "the model changes lanes");
+        }
+    }
+}

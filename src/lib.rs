@@ -12,6 +12,8 @@ pub mod wire;
 pub mod backend;
 pub mod store;
 
+pub mod tune;
+
 pub mod servable;
 
 pub mod server;

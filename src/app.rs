@@ -16,12 +16,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
+use crate::batch::InferencePool;
 use crate::config::{
     Command, Config, Environment, Invocation, Level, LogFormat, LogOptions, ModelConfig, Sources,
     misspelt_variables, parse_command, read_file, to_yaml,
 };
 use crate::model::ModelId;
-use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
+use crate::servable::{LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
 use crate::server::{Listening, ServerOptions, listen};
 use crate::store::{ModelDir, ResolvedModel, resolve_all};
 use crate::wire::invocations::ScoringOptions;
@@ -120,7 +121,7 @@ fn start_log(options: LogOptions) {
 /// Loads every model and says how it went.
 fn check(config: &Config) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
-    for Loaded { servable, engine, inputs, warm_up } in load_all(config)? {
+    for Loaded { servable, engine, inputs, warm_up, tuning } in load_all(config)? {
         let verdict = match warm_up {
             WarmUp::Done => "ok".to_owned(),
             WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),
@@ -129,7 +130,8 @@ fn check(config: &Config) -> Result<ExitCode, Failure> {
                 format!("loads, but its example request fails: {error}")
             }
         };
-        say(format_args!("{}: {verdict}; {engine}, inputs {inputs}", servable.id()));
+        let batches = tuning.describe(servable.runner().lane());
+        say(format_args!("{}: {verdict}; {engine}, inputs {inputs}; {batches}", servable.id()));
     }
     Ok(code)
 }
@@ -175,9 +177,10 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(Loaded { servable, engine, inputs, .. }: &Loaded) -> String {
+fn describe(Loaded { servable, engine, inputs, tuning, .. }: &Loaded) -> String {
     let id = servable.id();
-    format!("serving {} version {} on {engine}, inputs {inputs}", id.name, id.version)
+    let batches = tuning.describe(servable.runner().lane());
+    format!("serving {} version {} on {engine}, inputs {inputs}; {batches}", id.name, id.version)
 }
 
 /// Runs the server until a signal, then until its requests have finished or a second signal.
@@ -256,6 +259,7 @@ fn load_one(
             record_shape: model.record_shape,
             decoded_bytes_max: config.server.body_bytes_max,
         },
+        batch: model.batch,
     };
     resolved
         .into_iter()

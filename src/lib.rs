@@ -14,6 +14,8 @@ pub mod store;
 
 pub mod tune;
 
+pub mod batch;
+
 pub mod servable;
 
 pub mod server;

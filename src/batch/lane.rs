@@ -42,10 +42,9 @@ impl LaneChoice {
     /// The lane of a model whose run of one row takes `one_row`, now in lane `current`.
     pub(super) fn next(self, current: Lane, one_row: Duration) -> Lane {
         match (self, current) {
-            (Self::Always(lane), _) => lane,
             (Self::Auto, Lane::Queue) if one_row <= ENTER => Lane::Express,
             (Self::Auto, Lane::Express) if one_row > LEAVE => Lane::Queue,
-            (Self::Auto, lane) => lane,
+            (Self::Always(lane), _) | (Self::Auto, lane) => lane,
         }
     }
 }

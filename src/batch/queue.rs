@@ -103,7 +103,7 @@ impl<R: Request> Queue<R> {
         if !self.runner.merges() {
             return Entry::Job(job);
         }
-        match Split::new(job, self.runner.limits().rows_max) {
+        match Split::new(job, self.runner.part_rows()) {
             Ok(split) => Entry::Parts(Arc::new(split), 0),
             Err(job) => Entry::Job(job),
         }
@@ -125,7 +125,11 @@ impl<R: Request> Queue<R> {
 
     /// The next work, or when to look again; `None` when there is nothing that may be done.
     /// `may_decode` is false while enough threads decode already.
-    pub(super) fn next(&mut self, may_decode: bool, now: Instant) -> Option<Result<Work<R>, Instant>> {
+    pub(super) fn next(
+        &mut self,
+        may_decode: bool,
+        now: Instant,
+    ) -> Option<Result<Work<R>, Instant>> {
         let decision = self.view().map(|view| decide(&view, &self.limits(), now));
         let can_decode = may_decode && !self.undecoded.is_empty();
         match decision {

@@ -9,7 +9,7 @@ use crate::model::{Output, OutputRows};
 use crate::tensor::Tensor;
 use crate::tune::Costs;
 
-use super::assemble::{has_rows, gather};
+use super::assemble::{gather, has_rows};
 use super::lane::EXPRESS_RUN_MAX;
 use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
 
@@ -18,6 +18,9 @@ const PACE_SAMPLES: f32 = 16.0;
 /// One run counts as this many times its estimate at most: a thread that lost its core for a
 /// while says nothing about the model.
 const PACE_MAX: f32 = 4.0;
+
+/// A part of a large request takes at least this long to run: less is not worth a hand-over.
+const PART_MIN: Duration = Duration::from_micros(200);
 
 /// How a model version is run.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Runner {
     merges: AtomicBool,
     choice: LaneChoice,
     costs: Costs,
+    /// Rows in a part of a large request.
+    part_rows: usize,
     /// What runs take now over what they took when they were measured: the bits of an `f32`.
     pace: AtomicU32,
     /// A [`Lane`], as its number.
@@ -49,6 +54,7 @@ impl Runner {
     pub fn new(name: String, model: Arc<dyn LoadedModel>, options: RunnerOptions) -> Self {
         let RunnerOptions { limits, merges, lane: choice, costs } = options;
         let lane = choice.next(Lane::Queue, costs.estimate(1));
+        let part_rows = part_rows(limits.rows_max, &costs);
         Self {
             name,
             model,
@@ -56,6 +62,7 @@ impl Runner {
             merges: AtomicBool::new(merges),
             choice,
             costs,
+            part_rows,
             pace: AtomicU32::new(1.0_f32.to_bits()),
             lane: AtomicU8::new(lane as u8),
         }
@@ -74,6 +81,11 @@ impl Runner {
     /// What a batch may be.
     pub fn limits(&self) -> BatchLimits {
         self.limits
+    }
+
+    /// Rows in one part of a request that has more.
+    pub(super) fn part_rows(&self) -> usize {
+        self.part_rows
     }
 
     /// Whether requests run together.
@@ -104,8 +116,7 @@ impl Runner {
     /// Runs jobs that join each other as one batch, and answers each.
     pub(super) fn run<R: Request>(&self, jobs: Vec<Job<R>>) {
         let start = Instant::now();
-        let mut jobs: Vec<_> =
-            jobs.into_iter().filter_map(|job| job.still_wanted(start)).collect();
+        let mut jobs: Vec<_> = jobs.into_iter().filter_map(|job| job.still_wanted(start)).collect();
         if jobs.len() > 1 {
             match self.run_merged(jobs, start) {
                 Ok(()) => return,
@@ -204,4 +215,13 @@ impl Runner {
             tracing::debug!(model = self.name, lane, pace, "the model changes lanes");
         }
     }
+}
+
+/// Rows in a part of a large request: a full batch, or more where that runs in no time.
+fn part_rows(rows_max: usize, costs: &Costs) -> usize {
+    let mut rows = rows_max;
+    while costs.estimate(rows) < PART_MIN && rows <= usize::MAX / 2 {
+        rows *= 2;
+    }
+    rows
 }

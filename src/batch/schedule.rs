@@ -1,8 +1,8 @@
 //! The queues of all model versions, and whose turn it is.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::queue::{Queue, Undecoded, Work};
 use super::{Job, QueueLimits, Rejected, Request, Runner};
@@ -19,11 +19,13 @@ pub(super) struct Schedule<R> {
 
 struct Queues<R> {
     /// The queues that hold something.
-    queues: Vec<Queue<R>>,
+    filled: Vec<Queue<R>>,
     /// The queue whose turn it is.
     turn: usize,
     /// Threads that decode bodies.
     decoding: usize,
+    /// Threads that wait: without one there is nobody to wake.
+    idle: usize,
     closed: bool,
 }
 
@@ -38,14 +40,14 @@ pub(super) enum Next<R> {
 
 impl<R: Request> Schedule<R> {
     pub(super) fn new(limits: QueueLimits, threads: usize) -> Self {
-        let queues = Queues { queues: Vec::new(), turn: 0, decoding: 0, closed: false };
+        let queues = Queues { filled: Vec::new(), turn: 0, decoding: 0, idle: 0, closed: false };
         let (queues, changed) = (Mutex::new(queues), Condvar::new());
         Self { queues, changed, left: AtomicUsize::new(0), limits, threads }
     }
 
     /// Requests that wait.
     pub(super) fn requests(&self) -> usize {
-        self.lock().queues.iter().map(Queue::requests).sum()
+        self.lock().filled.iter().map(Queue::requests).sum()
     }
 
     /// Notes that a client left whose request may still wait.
@@ -82,8 +84,7 @@ impl<R: Request> Schedule<R> {
         let mut queues = self.lock();
         self.admit(&mut queues, runner, rows)?;
         push(queues.of(runner));
-        drop(queues);
-        self.changed.notify_one();
+        self.wake_one(queues);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl<R: Request> Schedule<R> {
             return verdict;
         }
         // Somebody left: their places are free.
-        for queue in &mut queues.queues {
+        for queue in &mut queues.filled {
             queue.sweep();
         }
         let Some(queue) = queues.find(runner) else { return Ok(()) };
@@ -117,34 +118,38 @@ impl<R: Request> Schedule<R> {
         for job in jobs.into_iter().rev() {
             queues.of(runner).push_decoded(job);
         }
-        drop(queues);
         // A thread that was not allowed to decode may do so now.
-        self.changed.notify_one();
+        self.wake_one(queues);
+    }
+
+    /// Wakes a thread that waits, if there is one.
+    fn wake_one(&self, queues: MutexGuard<'_, Queues<R>>) {
+        let idle = queues.idle > 0;
+        drop(queues);
+        if idle {
+            self.changed.notify_one();
+        }
     }
 
     /// Waits for something to do; `None` when the schedule is closed and empty.
     pub(super) fn next(&self) -> Option<(Arc<Runner>, Work<R>)> {
         let mut queues = self.lock();
         loop {
-            match queues.next(Instant::now(), self.threads) {
+            let wait = match queues.next(Instant::now(), self.threads) {
                 Next::Work(runner, work) => {
-                    let more = !queues.queues.is_empty();
-                    drop(queues);
-                    if more {
-                        self.changed.notify_one();
+                    if !queues.filled.is_empty() {
+                        self.wake_one(queues);
                     }
                     return Some((runner, work));
                 }
-                Next::WaitUntil(at) => {
-                    let wait = at.saturating_duration_since(Instant::now());
-                    let woken = self.changed.wait_timeout(queues, wait);
-                    queues = woken.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                Next::Wait => {
-                    queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
-                }
+                Next::WaitUntil(at) => at.saturating_duration_since(Instant::now()),
+                Next::Wait => Duration::MAX,
                 Next::End => return None,
-            }
+            };
+            queues.idle += 1;
+            let woken = self.changed.wait_timeout(queues, wait);
+            queues = woken.unwrap_or_else(PoisonError::into_inner).0;
+            queues.idle -= 1;
         }
     }
 
@@ -162,17 +167,17 @@ impl<R: Request> Schedule<R> {
 
 impl<R: Request> Queues<R> {
     fn find(&mut self, runner: &Arc<Runner>) -> Option<&mut Queue<R>> {
-        self.queues.iter_mut().find(|queue| Arc::ptr_eq(&queue.runner, runner))
+        self.filled.iter_mut().find(|queue| Arc::ptr_eq(&queue.runner, runner))
     }
 
     /// The runner's queue, made when there is something to put in.
     fn of(&mut self, runner: &Arc<Runner>) -> &mut Queue<R> {
-        let known = self.queues.iter().position(|queue| Arc::ptr_eq(&queue.runner, runner));
+        let known = self.filled.iter().position(|queue| Arc::ptr_eq(&queue.runner, runner));
         let at = known.unwrap_or_else(|| {
-            self.queues.push(Queue::new(Arc::clone(runner)));
-            self.queues.len() - 1
+            self.filled.push(Queue::new(Arc::clone(runner)));
+            self.filled.len() - 1
         });
-        &mut self.queues[at]
+        &mut self.filled[at]
     }
 
     /// What an idle thread does now. Queues take turns; a thread is kept free of large bodies, if
@@ -180,16 +185,16 @@ impl<R: Request> Queues<R> {
     fn next(&mut self, now: Instant, threads: usize) -> Next<R> {
         let may_decode = self.decoding < threads.saturating_sub(1).max(1);
         let mut soonest: Option<Instant> = None;
-        for offset in 0..self.queues.len() {
-            let at = (self.turn + offset) % self.queues.len();
-            match self.queues[at].next(may_decode, now) {
+        for offset in 0..self.filled.len() {
+            let at = (self.turn + offset) % self.filled.len();
+            match self.filled[at].next(may_decode, now) {
                 None => {}
                 Some(Err(until)) => soonest = Some(soonest.map_or(until, |s| s.min(until))),
                 Some(Ok(work)) => {
-                    let runner = Arc::clone(&self.queues[at].runner);
+                    let runner = Arc::clone(&self.filled[at].runner);
                     self.turn = at + 1;
-                    if self.queues[at].requests() == 0 {
-                        self.queues.remove(at);
+                    if self.filled[at].requests() == 0 {
+                        self.filled.remove(at);
                         self.turn = at;
                     }
                     self.decoding += usize::from(matches!(work, Work::Decode(_)));
@@ -199,7 +204,7 @@ impl<R: Request> Queues<R> {
         }
         match soonest {
             Some(until) => Next::WaitUntil(until),
-            None if self.closed && self.queues.is_empty() && self.decoding == 0 => Next::End,
+            None if self.closed && self.filled.is_empty() && self.decoding == 0 => Next::End,
             None => Next::Wait,
         }
     }

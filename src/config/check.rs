@@ -6,10 +6,12 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use sysinfo::System;
 
 use crate::backend::{Choice, LibrarySearch};
+use crate::batch::{Lane, LaneChoice, PoolOptions, QueueLimits};
 use crate::model::ModelName;
-use crate::servable::PoolOptions;
+use crate::servable::BatchOptions;
 use crate::server::ServerOptions;
 use crate::wire::invocations::RecordShape;
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub models: Vec<ModelConfig>,
     pub server: ServerOptions,
     pub pool: PoolOptions,
+    /// For models that do not say otherwise.
+    pub batch: BatchOptions,
     pub onnxruntime: OnnxRuntimeOptions,
     pub log: LogOptions,
 }
@@ -38,6 +42,7 @@ pub struct ModelConfig {
     pub backend: Choice,
     /// `dataframe_outputs` in the file.
     pub record_shape: RecordShape,
+    pub batch: BatchOptions,
 }
 
 /// What ONNX Runtime is told.
@@ -77,6 +82,11 @@ pub enum Level {
 
 pub(super) const OUTPUTS: &[(&str, RecordShape)] =
     &[("mlflow", RecordShape::Flattened), ("rows", RecordShape::Rows)];
+pub(super) const LANES: &[(&str, LaneChoice)] = &[
+    ("auto", LaneChoice::Auto),
+    ("express", LaneChoice::Always(Lane::Express)),
+    ("queue", LaneChoice::Always(Lane::Queue)),
+];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: &[(&str, Level)] = &[
     ("error", Level::Error),
@@ -90,6 +100,7 @@ const LEVELS: &[(&str, Level)] = &[
 const THREADS_MAX: usize = 1024;
 /// Connections or waiting requests, at most: each costs some hundred bytes.
 const COUNT_MAX: usize = 1_000_000;
+const ROWS_MAX: usize = 1_000_000_000;
 const SIZE_MAX: ByteSize = ByteSize::gib(16);
 const INSTANT: Duration = Duration::from_millis(1);
 
@@ -107,10 +118,11 @@ impl Config {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
             level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
         };
-        let models = check.models();
+        let batch = check.batch();
+        let models = check.models(batch);
         let Check { faults, .. } = check;
         if faults.is_empty() {
-            Ok(Self { models, server, pool, onnxruntime, log })
+            Ok(Self { models, server, pool, batch, onnxruntime, log })
         } else {
             Err(Faults(faults))
         }
@@ -133,7 +145,9 @@ impl Check<'_> {
             workers: self.get(&setting::WORKERS, |text| threads(text, cores().div_ceil(2))),
             request_timeout: self.get(&setting::TIMEOUT, |text| parse::duration(text, INSTANT)),
             body_bytes_max,
-            bodies_bytes_max: self.bodies_bytes_max(body_bytes_max),
+            requests_max: self
+                .get(&setting::REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
+            requests_bytes_max: self.requests_bytes_max(body_bytes_max),
             compress_bytes_min: self.get(&setting::COMPRESS_BYTES_MIN, |text| {
                 parse::bytes(text, ByteSize::b(0), SIZE_MAX)
             }),
@@ -148,21 +162,36 @@ impl Check<'_> {
         }
     }
 
-    /// Holds one body at least; the default gives way to a large `body_bytes_max`.
-    fn bodies_bytes_max(&mut self, body_bytes_max: usize) -> usize {
-        let at_least = |min: usize| {
-            move |text: &str| parse::bytes(text, ByteSize::b(min as u64), ByteSize::b(u64::MAX))
-        };
-        let given = self.optional(&setting::BODIES_BYTES_MAX, at_least(body_bytes_max));
-        let default = setting::BODIES_BYTES_MAX.default.and_then(at_least(0)).unwrap_or(0);
-        given.unwrap_or(default.max(body_bytes_max))
+    /// Holds one body at least; `auto` gives way to a large `body_bytes_max`.
+    fn requests_bytes_max(&mut self, body_bytes_max: usize) -> usize {
+        let (min, max) = (ByteSize::b(body_bytes_max as u64), ByteSize::b(u64::MAX));
+        self.get(&setting::REQUESTS_BYTES_MAX, |text| {
+            if text == "auto" {
+                Some((memory_bytes() / 2).max(body_bytes_max))
+            } else {
+                parse::bytes(text, min, max)
+            }
+        })
     }
 
     fn pool(&mut self) -> PoolOptions {
-        PoolOptions {
-            threads: self.get(&setting::THREADS, |text| threads(text, cores())),
-            queue_requests_max: self
+        let queue = QueueLimits {
+            requests_max: self
                 .get(&setting::QUEUE_REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
+            rows_max: self.get(&setting::QUEUE_ROWS_MAX, |text| parse::number(text, 1, ROWS_MAX)),
+            wait_max: self.get(&setting::QUEUE_WAIT_MAX, |text| parse::duration(text, INSTANT)),
+        };
+        PoolOptions { threads: self.get(&setting::THREADS, |text| threads(text, cores())), queue }
+    }
+
+    fn batch(&mut self) -> BatchOptions {
+        BatchOptions {
+            rows_max: self.get(&setting::BATCH_ROWS_MAX, batch_rows_max),
+            delay_max: self
+                .get(&setting::QUEUE_DELAY_MAX, |text| parse::duration(text, Duration::ZERO)),
+            lane: self.get(&setting::LANE, |text| parse::word(text, LANES)),
+            tune_time_max: self
+                .get(&setting::TUNE_TIME_MAX, |text| parse::duration(text, Duration::ZERO)),
         }
     }
 
@@ -195,10 +224,10 @@ impl Check<'_> {
     }
 
     /// The command line's models, else the file's.
-    fn models(&mut self) -> Vec<ModelConfig> {
+    fn models(&mut self, batch: BatchOptions) -> Vec<ModelConfig> {
         let backend = self.get(&setting::BACKEND, |text| text.parse().ok());
         let record_shape = self.get(&setting::DATAFRAME_OUTPUTS, |text| parse::word(text, OUTPUTS));
-        let base = ModelConfig { name: None, path: PathBuf::new(), backend, record_shape };
+        let base = ModelConfig { name: None, path: PathBuf::new(), backend, record_shape, batch };
         let sources = self.sources;
         // The file's entries are checked even if the command line goes before them.
         let of_file: Vec<_> = sources
@@ -234,6 +263,19 @@ impl Check<'_> {
                 "backend" => {
                     let parsed = text.parse().ok();
                     model.backend = self.word(place, key, text, parsed, model.backend);
+                }
+                "batch_rows_max" => {
+                    let (parsed, or) = (batch_rows_max(text), model.batch.rows_max);
+                    model.batch.rows_max = self.word(place, key, text, parsed, or);
+                }
+                "queue_delay_max" => {
+                    let (parsed, or) =
+                        (parse::duration(text, Duration::ZERO), model.batch.delay_max);
+                    model.batch.delay_max = self.word(place, key, text, parsed, or);
+                }
+                "lane" => {
+                    let parsed = parse::word(text, LANES);
+                    model.batch.lane = self.word(place, key, text, parsed, model.batch.lane);
                 }
                 _ => {
                     let parsed = parse::word(text, OUTPUTS);
@@ -296,6 +338,22 @@ impl Check<'_> {
 /// A number of threads: the given one, or `auto`.
 fn threads(text: &str, auto: usize) -> Option<usize> {
     if text == "auto" { Some(auto) } else { parse::number(text, 1, THREADS_MAX) }
+}
+
+/// Rows in a batch: a number, or `auto` (`None`).
+#[expect(clippy::option_option, reason = "the outer one says whether the text makes sense")]
+fn batch_rows_max(text: &str) -> Option<Option<usize>> {
+    if text == "auto" { Some(None) } else { parse::number(text, 1, COUNT_MAX).map(Some) }
+}
+
+/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's; 2 GiB
+/// where nobody knows.
+fn memory_bytes() -> usize {
+    let Ok(mut system) = System::new() else { return 2 << 30 };
+    system.refresh_memory();
+    let machine = system.total_memory();
+    let limit = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Cores that the process may use: the cgroup's CPU quota (v1 or v2) and the affinity mask count.

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::check::{Config, ModelConfig, OUTPUTS};
+use crate::servable::BatchOptions;
+
+use super::check::{Config, LANES, ModelConfig, OUTPUTS};
 use super::file::text_of;
 use super::setting;
 use super::sources::{Given, Origin, Sources};
@@ -47,6 +49,14 @@ fn models(models: &[ModelConfig]) -> String {
         line(&mut yaml, format_args!("    backend: {}", model.backend.name()));
         for (word, _) in OUTPUTS.iter().filter(|(_, shape)| *shape == model.record_shape) {
             line(&mut yaml, format_args!("    dataframe_outputs: {word}"));
+        }
+        let BatchOptions { rows_max, delay_max, lane, .. } = &model.batch;
+        let rows_max = rows_max.map_or("auto".to_owned(), |rows| rows.to_string());
+        line(&mut yaml, format_args!("    batch_rows_max: {rows_max}"));
+        let delay_max = humantime::format_duration(*delay_max);
+        line(&mut yaml, format_args!("    queue_delay_max: {delay_max}"));
+        for (word, _) in LANES.iter().filter(|(_, choice)| choice == lane) {
+            line(&mut yaml, format_args!("    lane: {word}"));
         }
     }
     yaml

@@ -36,7 +36,7 @@ fn defaults_are_all_valid() {
     assert_eq!(config.server.port, 8080);
     assert_eq!(config.server.request_timeout, Duration::from_mins(1));
     assert_eq!(config.server.body_bytes_max, 64 << 20);
-    assert_eq!(config.pool.queue_requests_max, 1024);
+    assert_eq!(config.pool.queue.requests_max, 1024);
     assert!(config.pool.threads >= 1 && config.server.workers >= 1);
 }
 
@@ -146,9 +146,9 @@ fn models_come_from_the_command_line_else_from_the_file() {
 #[test]
 fn the_memory_for_bodies_follows_the_size_of_one() {
     let config = Config::check(&merge([("body-bytes-max", "4GiB")], [], "")).unwrap();
-    assert_eq!(config.server.bodies_bytes_max, 4 << 30);
-    let faults = faults(&merge([("bodies-bytes-max", "1MiB")], [], ""));
-    assert!(faults.concat().starts_with("server.bodies_bytes_max (flag --bodies-bytes-max)"));
+    assert_eq!(config.server.requests_bytes_max, 4 << 30);
+    let faults = faults(&merge([("requests-bytes-max", "1MiB")], [], ""));
+    assert!(faults.concat().starts_with("server.requests_bytes_max (flag --requests-bytes-max)"));
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! What goes into a servable and what comes out of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::backend::RunError;
+use crate::batch::{Failure, Rejected, Stages};
 use crate::wire::coding::{Coding, CodingError};
-use crate::wire::invocations::{Decoded, Layout, WireError};
+use crate::wire::invocations::WireError;
+
+use super::{Exhausted, Share};
 
 /// One request as it came over the wire, its body read but not looked at.
-#[derive(Clone, Debug)]
 pub struct Request {
     pub content_type: Option<String>,
     pub body: Bytes,
@@ -20,6 +22,8 @@ pub struct Request {
     /// When the reply is worth nothing any more.
     pub deadline: Instant,
     pub compress: Option<Compress>,
+    /// What the request holds of the memory for all; its body is counted in.
+    pub share: Share,
 }
 
 /// How answers of at least `bytes_min` bytes are to be compressed.
@@ -29,25 +33,23 @@ pub struct Compress {
     pub bytes_min: usize,
 }
 
-/// How an answer is to be written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    pub(super) layout: Layout,
-    pub(super) compress: Option<Compress>,
-}
-
-impl Form {
-    /// The form that a request asks for.
-    pub(super) fn of(decoded: &Decoded, compress: Option<Compress>) -> Self {
-        Self { layout: decoded.layout, compress }
-    }
-}
-
 /// A computed answer, ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub body: Vec<u8>,
     pub coding: Option<Coding>,
+    pub timing: Timing,
+    /// To be kept until the body is sent.
+    pub share: Share,
+}
+
+/// Where the time of an answered request went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Body to tensors.
+    pub decode: Duration,
+    pub stages: Stages,
+    /// Outputs to body, compressed.
+    pub encode: Duration,
 }
 
 /// How a request ended, if not with an answer.
@@ -62,9 +64,12 @@ pub enum ScoreError {
     /// The runtime refused the request's data.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The queue is full.
-    #[error("the queue of {queue_requests_max} requests is full")]
-    Rejected { queue_requests_max: usize },
+    /// The model's queue is full.
+    #[error(transparent)]
+    Rejected(Rejected),
+    /// All requests together hold as much as they may.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
     /// The process is shutting down.
     #[error("the server is shutting down")]
     Closed,
@@ -74,4 +79,23 @@ pub enum ScoreError {
     /// Something of ours panicked; the log has the details under this id.
     #[error("internal error {id}")]
     Panicked { id: u64 },
+}
+
+impl From<Failure> for ScoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Run(error) => Self::Run(error),
+            Failure::Expired => Self::Expired,
+            Failure::Panicked { id } => Self::Panicked { id },
+        }
+    }
+}
+
+impl From<Rejected> for ScoreError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Closed => Self::Closed,
+            full => Self::Rejected(full),
+        }
+    }
 }

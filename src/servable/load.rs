@@ -1,13 +1,13 @@
 //! From a model directory to a warm servable. Blocks: for start-up and loader threads.
 
-use std::sync::Arc;
-
 use crate::backend::{Backend, LoadError, LoadSpec};
+use crate::batch::contain;
 use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, TensorDType, ValueType};
 use crate::store::ModelDir;
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
-use super::{ScoreError, Servable};
+use super::tuning::tune;
+use super::{BatchOptions, ScoreError, Servable, Tuning};
 
 /// Inputs that a description names before it only counts the rest.
 const INPUTS_NAMED_MAX: usize = 4;
@@ -18,6 +18,7 @@ pub struct LoadOptions {
     /// Execution providers instead of the ones that the model asks for.
     pub providers: Option<Vec<String>>,
     pub scoring: ScoringOptions,
+    pub batch: BatchOptions,
 }
 
 /// A loaded version, with what there is to say about it.
@@ -28,6 +29,7 @@ pub struct Loaded {
     /// Names and types of the inputs, shortened when there are many.
     pub inputs: String,
     pub warm_up: WarmUp,
+    pub tuning: Tuning,
 }
 
 /// How the model took its own example.
@@ -64,7 +66,14 @@ pub fn load(
     let inputs = describe_inputs(&signature, loaded.io());
     let engine = format!("{} ({})", backend.describe(), loaded.provider());
     let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
-    let servable = Servable::new(id, scoring, Arc::clone(&loaded));
+    // An example that cannot be decoded is found again by the warm-up, which says so.
+    let example = serving_input.as_deref().and_then(|example| {
+        let decoded = contain(&id, || scoring.decode(Some("application/json"), example));
+        Some(decoded.ok()?.ok()?.feeds)
+    });
+    let tuning = tune(&id.to_string(), &loaded, example, &options.batch);
+    let runner = tuning.runner_options(options.batch.lane);
+    let servable = Servable::new(id, scoring, loaded, runner);
     let warm_up = match serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {
@@ -72,7 +81,7 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
-    Ok(Loaded { servable, engine, inputs, warm_up })
+    Ok(Loaded { servable, engine, inputs, warm_up, tuning })
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.

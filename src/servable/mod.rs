@@ -1,20 +1,21 @@
-//! What requests reach: one loaded model version with its protocol, the table of all of them, and
-//! the threads that run them.
+//! What requests reach: one loaded model version with its protocol, and the table of all of them.
 //!
 //! A request's way: [`Servable::score`] decodes it (here, or on an inference thread if it is
-//! large), [`InferencePool`] runs it on a thread of its own, the reply comes back over a channel.
+//! large or unusual) and hands it to the batcher; the reply comes back over a channel.
 
 mod answer;
-mod contain;
-mod job;
+mod budget;
 mod load;
-mod pool;
+mod pending;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the servable itself")]
 mod servable;
 mod table;
+mod tuning;
 
-pub use answer::{Answer, Compress, Request, ScoreError};
+pub use answer::{Answer, Compress, Request, ScoreError, Timing};
+pub use budget::{Budget, Exhausted, Share};
 pub use load::{LoadOptions, Loaded, WarmUp, load};
-pub use pool::{InferencePool, PoolOptions};
-pub use servable::Servable;
+pub use pending::Pending;
+pub use servable::{Lanes, Servable};
 pub use table::{ServingTable, TableError};
+pub use tuning::{BatchOptions, Tuning};

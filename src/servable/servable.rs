@@ -1,36 +1,48 @@
 //! One model version that answers requests.
 
 use std::sync::Arc;
-
-use tokio::sync::oneshot;
+use std::time::Instant;
 
 use crate::backend::LoadedModel;
-use crate::model::{ModelId, Output, OutputRows};
-use crate::tensor::Tensor;
-use crate::wire::invocations::{Decoded, Scoring};
+use crate::batch::{ExpressLane, InferencePool, Job, Runner, RunnerOptions, contain};
+use crate::model::{ModelId, OutputRows};
+use crate::wire::coding::Coding;
+use crate::wire::invocations::{Decoded, Layout, Scoring};
 
-use super::answer::{Compress, Form};
-use super::contain::contain;
-use super::job::{Job, Work};
-use super::{Answer, InferencePool, Request, ScoreError};
+use super::pending::Pending;
+use super::{Answer, Compress, Request, ScoreError, Share};
 
 /// Usual bodies up to this size are decoded where they arrive. At the 7 ns a byte of a slow decode
-/// that is half a millisecond, the most that anything may block an event loop. What pandas makes
-/// of an unusual body may be thousands of times its size, so those wait for an inference thread.
-const DECODE_INLINE_BYTES_MAX: usize = 64 << 10;
+/// that is less than a millisecond, the most that anything may block an event loop. What pandas
+/// makes of an unusual body may be thousands of times its size, so those wait for an inference
+/// thread.
+const DECODE_INLINE_BYTES_MAX: usize = 128 << 10;
 
-/// One loaded version: its identity, its protocol, its graph. Immutable and shared.
+/// One loaded version: its identity, its protocol, its graph. Shared.
 pub struct Servable {
     id: ModelId,
     scoring: Scoring,
-    model: Arc<dyn LoadedModel>,
+    runner: Arc<Runner>,
+}
+
+/// Where requests run.
+pub struct Lanes<'a> {
+    pub pool: &'a InferencePool<Pending>,
+    /// The lane of the caller's event loop.
+    pub express: &'a ExpressLane<Pending>,
 }
 
 impl Servable {
     /// Puts a loaded graph behind its protocol.
     #[must_use]
-    pub fn new(id: ModelId, scoring: Scoring, model: Arc<dyn LoadedModel>) -> Self {
-        Self { id, scoring, model }
+    pub fn new(
+        id: ModelId,
+        scoring: Scoring,
+        model: Arc<dyn LoadedModel>,
+        options: RunnerOptions,
+    ) -> Self {
+        let runner = Arc::new(Runner::new(id.to_string(), model, options));
+        Self { id, scoring, runner }
     }
 
     /// The model and its version.
@@ -38,28 +50,44 @@ impl Servable {
         &self.id
     }
 
+    /// What runs the graph.
+    pub fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
     /// Answers one request. May be dropped at any await: the work is then skipped if it has not
-    /// begun.
+    /// begun. To be called on a tokio `LocalSet`.
     ///
     /// # Errors
     /// Whatever can become of a request, see [`ScoreError`].
     pub async fn score(
         self: &Arc<Self>,
-        pool: &InferencePool,
+        lanes: Lanes<'_>,
         request: Request,
     ) -> Result<Answer, ScoreError> {
-        let (deadline, compress) = (request.deadline, request.compress);
-        let work = match contain(&self.id, || Ok(self.decode_inline(&request)))? {
-            Some(decoded) => {
-                // Its memory is free from here on; the wait may be long.
-                drop(request);
-                Work::Decoded(decoded)
+        let now = Instant::now();
+        let deadline = request.deadline;
+        let reply = if let Some(decoded) = contain(&self.id, || self.decode_inline(&request))? {
+            let end = Instant::now();
+            let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
+            let job = Job::new(pending, feeds, end);
+            if self.runner.is_express(job.weight()) {
+                lanes.express.push(&self.runner, job);
+                // Runs at the end of this turn: no timer is worth setting.
+                return reply.await.unwrap_or(Err(ScoreError::Closed));
             }
-            None => Work::Body(Box::new(request)),
+            lanes.pool.push(&self.runner, job)?;
+            reply
+        } else {
+            let bytes = request.body.len();
+            let (pending, reply) = Pending::undecoded(self, request);
+            lanes.pool.push_undecoded(&self.runner, pending, bytes, now)?;
+            reply
         };
-        let (reply, answer) = oneshot::channel();
-        pool.push(Job { servable: Arc::clone(self), work, compress, deadline, reply })?;
-        match tokio::time::timeout_at(deadline.into(), answer).await {
+        let mut place = Place { pool: lanes.pool, is_taken: true };
+        let result = tokio::time::timeout_at(deadline.into(), reply).await;
+        place.is_taken = result.is_err();
+        match result {
             Ok(Ok(result)) => result,
             Ok(Err(_dropped)) => Err(ScoreError::Closed),
             Err(_elapsed) => Err(ScoreError::Expired),
@@ -72,12 +100,13 @@ impl Servable {
     /// # Errors
     /// When the example does not go through.
     pub fn warm_up(&self, example: &[u8]) -> Result<(), ScoreError> {
+        let Decoded { feeds, layout, .. } =
+            contain(&self.id, || self.scoring.decode(Some("application/json"), example))??;
+        let outputs = self.runner.execute(feeds)?;
         contain(&self.id, || {
-            let decoded = self.scoring.decode(Some("application/json"), example)?;
-            let form = Form::of(&decoded, None);
-            let outputs = self.run(decoded.feeds)?;
-            self.encode(&outputs, form).map(drop)
-        })
+            self.scoring.encode(&OutputRows::all(&outputs), layout, &mut Vec::new())
+        })??;
+        Ok(())
     }
 
     /// Body to feeds, if that is sure to be quick.
@@ -89,37 +118,48 @@ impl Servable {
         self.scoring.decode_usual(request.content_type.as_deref(), &request.body)
     }
 
-    /// Body to feeds.
-    pub(super) fn decode(&self, request: &Request) -> Result<Decoded, ScoreError> {
-        let content_type = request.content_type.as_deref();
-        let decoded = match request.coding {
-            None => self.scoring.decode(content_type, &request.body)?,
-            Some(coding) => {
-                let plain = coding.decode(&request.body, request.body_bytes_max)?;
-                self.scoring.decode(content_type, &plain)?
-            }
-        };
-        Ok(decoded)
+    /// Body to feeds, whatever it takes.
+    pub(super) fn decode(
+        &self,
+        content_type: Option<&str>,
+        plain: &[u8],
+        _share: &mut Share,
+    ) -> Result<Decoded, ScoreError> {
+        Ok(self.scoring.decode(content_type, plain)?)
     }
 
-    /// Feeds to outputs.
-    pub(super) fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, ScoreError> {
-        self.model.run(feeds).map_err(|error| {
-            tracing::debug!(model = %self.id, %error, "the runtime refused a request");
-            error.into()
-        })
-    }
-
-    /// Outputs to body.
-    pub(super) fn encode(&self, outputs: &[Output], form: Form) -> Result<Answer, ScoreError> {
+    /// Outputs to body, compressed if it is to be.
+    pub(super) fn encode(
+        &self,
+        outputs: &OutputRows<'_>,
+        layout: Layout,
+        compress: Option<Compress>,
+        share: &mut Share,
+    ) -> Result<(Vec<u8>, Option<Coding>), ScoreError> {
         let mut body = Vec::new();
-        self.scoring.encode(&OutputRows::all(outputs), form.layout, &mut body)?;
-        if let Some(Compress { coding, bytes_min }) = form.compress
+        self.scoring.encode(outputs, layout, &mut body)?;
+        let _ = share;
+        if let Some(Compress { coding, bytes_min }) = compress
             && body.len() >= bytes_min
             && let Some(packed) = coding.encode(&body)
         {
-            return Ok(Answer { body: packed, coding: Some(coding) });
+            return Ok((packed, Some(coding)));
         }
-        Ok(Answer { body, coding: None })
+        Ok((body, None))
+    }
+}
+
+/// A request's place in a queue. Dropped before the answer has come, it tells the pool that a place
+/// may be free.
+struct Place<'a> {
+    pool: &'a InferencePool<Pending>,
+    is_taken: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.is_taken {
+            self.pool.note_left();
+        }
     }
 }

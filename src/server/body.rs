@@ -1,8 +1,6 @@
-//! Reading request bodies, with three bounds: bytes of one body, bytes of all of them, time.
+//! Reading request bodies, with three bounds: bytes of one body, bytes of all requests, time.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -12,61 +10,9 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use crate::servable::ScoreError;
+use crate::servable::{ScoreError, Share};
 
 use super::error::Failure;
-
-/// Memory that request bodies may hold at once, in bytes, shared by all workers.
-pub(super) struct BodyBudget {
-    free: AtomicUsize,
-}
-
-/// A body and the memory it holds in the budget, given back when dropped.
-struct Body {
-    bytes: Bytes,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Body {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Part of a budget.
-struct Share {
-    budget: Arc<BodyBudget>,
-    bytes: usize,
-}
-
-impl BodyBudget {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self { free: AtomicUsize::new(bytes) }
-    }
-
-    /// An empty share.
-    fn share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0 }
-    }
-}
-
-impl Share {
-    /// Takes `bytes` more; `false` if the budget does not have them.
-    fn grow(&mut self, bytes: usize) -> bool {
-        let free = &self.budget.free;
-        let taken = free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes))
-            .is_ok();
-        self.bytes += if taken { bytes } else { 0 };
-        taken
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.free.fetch_add(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// The body of an answer that may be sent before the request's own body has ended. While the
 /// payload lives, actix closes the connection after such an answer; a chunked one that is dropped
@@ -96,18 +42,17 @@ impl MessageBody for BeforeTheEnd {
     }
 }
 
-/// Reads a whole body of at most `bytes_max` bytes. The bytes hold their part of the budget for
-/// as long as they live, in the queue of a client that has left as well.
+/// Reads a whole body of at most `bytes_max` bytes into the request's share of the memory.
 ///
 /// # Errors
 /// `BodyTooLarge` before anything is read when the client announces more, else as soon as more
-/// has come; `BodiesTooLarge` when the budget is spent; `Expired` when the deadline passes first;
-/// `BodyBroken` when the body ends early or is framed wrongly.
+/// has come; `Exhausted` when the memory for requests is taken; `Expired` when the deadline passes
+/// first; `BodyBroken` when the body ends early or is framed wrongly.
 pub(super) async fn read(
     headers: &HeaderMap,
     payload: &mut Payload,
     bytes_max: usize,
-    budget: &Arc<BodyBudget>,
+    share: &mut Share,
     deadline: Instant,
 ) -> Result<Bytes, Failure> {
     let announced = headers
@@ -118,7 +63,7 @@ pub(super) async fn read(
     if announced > bytes_max as u64 {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    let collect = collect(payload, announced as usize, bytes_max, budget.share());
+    let collect = collect(payload, announced as usize, bytes_max, share);
     tokio::time::timeout_at(deadline.into(), collect)
         .await
         .map_err(|_elapsed| ScoreError::Expired)?
@@ -128,7 +73,7 @@ async fn collect(
     payload: &mut Payload,
     announced: usize,
     bytes_max: usize,
-    mut share: Share,
+    share: &mut Share,
 ) -> Result<Bytes, Failure> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -138,9 +83,7 @@ async fn collect(
         if read + chunk.len() > bytes_max {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
-        if !share.grow(chunk.len()) {
-            return Err(Failure::BodiesTooLarge);
-        }
+        share.grow(chunk.len()).map_err(ScoreError::Exhausted)?;
         // Most bodies come in one piece, which is kept as it is.
         if read == 0 {
             first = chunk;
@@ -153,6 +96,5 @@ async fn collect(
             rest.extend_from_slice(&chunk);
         }
     }
-    let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Bytes::from_owner(Body { bytes, _share: share }))
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }

@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::backend::RunError;
-use crate::servable::ScoreError;
+use crate::servable::{Exhausted, ScoreError};
 use crate::wire::coding::CodingError;
 use crate::wire::invocations::{WireError, WireErrorKind};
 use crate::wire::text::write_json_string;
@@ -35,8 +35,8 @@ pub(super) enum Failure {
     BodyTooLarge {
         bytes_max: usize,
     },
-    /// Other requests' bodies fill the memory set aside for them.
-    BodiesTooLarge,
+    /// The client's own limit of time makes no sense.
+    BadTimeout,
     /// The body ended early or its framing is damaged.
     BodyBroken,
     /// `Content-Encoding` names something we cannot read.
@@ -77,9 +77,10 @@ impl Failure {
     pub(super) fn response(self, schema_details: bool) -> HttpResponse {
         match self {
             Self::BodyTooLarge { bytes_max } => too_large("request body", bytes_max),
-            Self::BodiesTooLarge => retry_later(
-                &EXHAUSTED,
-                "The server holds as many request bodies as it has memory for. Try again later.",
+            Self::BadTimeout => envelope(
+                &BAD_REQUEST,
+                "Invalid input. The header x-request-timeout-ms must be a whole number of \
+                 milliseconds above zero.",
             ),
             Self::BodyBroken => envelope(
                 &BAD_REQUEST,
@@ -107,8 +108,22 @@ fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
             envelope(&BAD_REQUEST, &format!("{RUN_TEXT} Input '{input}': {reason}"))
         }
         ScoreError::Run(RunError::Failed(_)) => envelope(&BAD_REQUEST, RUN_TEXT),
-        ScoreError::Rejected { .. } => {
+        ScoreError::Rejected(_) => {
             retry_later(&EXHAUSTED, "The server's request queue is full. Try again later.")
+        }
+        ScoreError::Exhausted(Exhausted::TooLarge { needed, max }) => envelope(
+            &TOO_LARGE,
+            &format!(
+                "The request is too large: it needs up to {needed} bytes of memory, expected at \
+                 most {max}."
+            ),
+        ),
+        ScoreError::Exhausted(Exhausted::Requests(_)) => retry_later(
+            &EXHAUSTED,
+            "The server has as many requests in progress as it takes. Try again later.",
+        ),
+        ScoreError::Exhausted(Exhausted::Bytes) => {
+            retry_later(&EXHAUSTED, "The server's memory for requests is taken. Try again later.")
         }
         ScoreError::Closed => retry_later(&UNAVAILABLE, "The server is shutting down."),
         ScoreError::Expired => plain(StatusCode::GATEWAY_TIMEOUT, APPLICATION_JSON, TIMEOUT_TEXT),
@@ -186,6 +201,7 @@ mod tests {
     use actix_web::body::to_bytes;
 
     use super::*;
+    use crate::batch::Rejected;
 
     async fn text(response: HttpResponse) -> String {
         String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap()
@@ -222,7 +238,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_full_queue_says_when_to_try_again() {
-        let rejected = ScoreError::Rejected { queue_requests_max: 1 };
+        let rejected = ScoreError::Rejected(Rejected::Requests(1));
         let response = Failure::from(rejected).response(true);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers().get("retry-after").unwrap(), "1");

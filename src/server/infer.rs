@@ -1,17 +1,22 @@
 //! The one request handler.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::servable::{Answer, Compress, InferencePool, Request, Servable, ServingTable};
+use crate::batch::{ExpressLane, InferencePool};
+use crate::servable::{
+    Answer, Budget, Compress, Lanes, Pending, Request, ScoreError, Servable, ServingTable,
+};
 
 use super::accept::{answer_coding, body_coding};
-use super::body::{self, BodyBudget};
+use super::answer::respond;
+use super::body;
 use super::error::{self, APPLICATION_JSON, Failure};
 use super::options::ServerOptions;
 use super::route::{self, Route};
@@ -26,28 +31,38 @@ const DOCS_PAGE: &str = include_str!("pages/docs.html");
 /// The same for machines.
 const OPENAPI: &str = include_str!("pages/openapi.json");
 
-/// What every worker shares.
+/// How long the client waits for an answer, in milliseconds.
+static REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+
+/// What all workers share.
 pub(super) struct Shared {
     pub(super) table: Arc<ServingTable>,
-    pub(super) pool: Arc<InferencePool>,
-    pub(super) budget: Arc<BodyBudget>,
+    pub(super) pool: Arc<InferencePool<Pending>>,
+    pub(super) budget: Arc<Budget>,
     pub(super) options: ServerOptions,
+}
+
+/// One event loop's own.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) express: ExpressLane<Pending>,
 }
 
 /// Answers any request.
 pub(super) async fn handle(
     request: HttpRequest,
     mut payload: Payload,
-    shared: Data<Shared>,
+    worker: Rc<Worker>,
 ) -> HttpResponse {
-    let response = answer(&request, &mut payload, &shared).await;
+    let response = answer(&request, &mut payload, &worker).await;
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         return response.map_body(|_, body| body::with_rest(body, payload));
     }
     response
 }
 
-async fn answer(request: &HttpRequest, payload: &mut Payload, shared: &Shared) -> HttpResponse {
+async fn answer(request: &HttpRequest, payload: &mut Payload, worker: &Worker) -> HttpResponse {
+    let shared = &worker.shared;
     let is_model = |name: &str| shared.table.contains(name);
     match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
@@ -61,7 +76,7 @@ async fn answer(request: &HttpRequest, payload: &mut Payload, shared: &Shared) -
             };
             match servable {
                 None => error::not_found(),
-                Some(servable) => invoke(&servable, request.headers(), payload, shared).await,
+                Some(servable) => invoke(&servable, request.headers(), payload, worker).await,
             }
         }
         Route::MethodNotAllowed { allow } => error::method_not_allowed(allow),
@@ -74,20 +89,11 @@ async fn invoke(
     servable: &Arc<Servable>,
     headers: &HeaderMap,
     payload: &mut Payload,
-    shared: &Shared,
+    worker: &Worker,
 ) -> HttpResponse {
-    let result = score(servable, headers, payload, shared).await;
-    match result {
-        Ok(Answer { body, coding }) => {
-            let mut response = error::start(StatusCode::OK, APPLICATION_JSON);
-            if let Some(coding) = coding {
-                let name = HeaderValue::from_static(coding.name());
-                response.insert_header((header::CONTENT_ENCODING, name));
-                response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
-            }
-            response.body(body)
-        }
-        Err(failure) => failure.response(shared.options.schema_details),
+    match score(servable, headers, payload, worker).await {
+        Ok(answer) => respond(answer),
+        Err(failure) => failure.response(worker.shared.options.schema_details),
     }
 }
 
@@ -95,13 +101,15 @@ async fn score(
     servable: &Arc<Servable>,
     headers: &HeaderMap,
     payload: &mut Payload,
-    shared: &Shared,
+    worker: &Worker,
 ) -> Result<Answer, Failure> {
-    let options = &shared.options;
-    let deadline = Instant::now() + options.request_timeout;
+    let Worker { shared, express } = worker;
+    let Shared { pool, budget, options, .. } = &**shared;
+    let mut share = budget.enter().map_err(ScoreError::Exhausted)?;
+    let deadline = Instant::now() + timeout(headers, options.request_timeout)?;
     let coding = body_coding(headers)?;
     let body_bytes_max = options.body_bytes_max;
-    let body = body::read(headers, payload, body_bytes_max, &shared.budget, deadline).await?;
+    let body = body::read(headers, payload, body_bytes_max, &mut share, deadline).await?;
     let request = Request {
         content_type: content_type(headers),
         body,
@@ -110,8 +118,19 @@ async fn score(
         deadline,
         compress: answer_coding(headers)
             .map(|coding| Compress { coding, bytes_min: options.compress_bytes_min }),
+        share,
     };
-    Ok(servable.score(&shared.pool, request).await?)
+    Ok(servable.score(Lanes { pool, express }, request).await?)
+}
+
+/// How long a request may take: as long as its client waits, but never beyond the server's own
+/// limit.
+fn timeout(headers: &HeaderMap, limit: Duration) -> Result<Duration, Failure> {
+    let Some(value) = headers.get(&REQUEST_TIMEOUT_MS) else { return Ok(limit) };
+    match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+        None | Some(0) => Err(Failure::BadTimeout),
+        Some(millis) => Ok(Duration::from_millis(millis).min(limit)),
+    }
 }
 
 /// The header's text. Bytes beyond ASCII are read as Latin-1, as Python servers do.

@@ -3,21 +3,22 @@
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 #[cfg(target_os = "linux")]
 use actix_web::rt::net::TcpStream;
-use actix_web::web::{self, Data};
+use actix_web::web;
 use actix_web::{App, HttpServer};
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 
-use crate::servable::{InferencePool, ServingTable};
+use crate::batch::{ExpressLane, InferencePool};
+use crate::servable::{Budget, Pending, ServingTable};
 
-use super::body::BodyBudget;
-use super::infer::{Shared, handle};
+use super::infer::{Shared, Worker, handle};
 use super::options::ServerOptions;
 
 /// A server that has its sockets. Await `server` to run it.
@@ -36,12 +37,16 @@ pub struct Listening {
 pub fn listen(
     options: &ServerOptions,
     table: Arc<ServingTable>,
-    pool: Arc<InferencePool>,
+    pool: Arc<InferencePool<Pending>>,
 ) -> io::Result<Listening> {
-    let budget = Arc::new(BodyBudget::new(options.bodies_bytes_max));
-    let shared = Data::new(Shared { table, pool, budget, options: options.clone() });
+    let budget = Arc::new(Budget::new(options.requests_max, options.requests_bytes_max));
+    let shared = Arc::new(Shared { table, pool, budget, options: options.clone() });
     let server = HttpServer::new(move || {
-        App::new().app_data(shared.clone()).default_service(web::to(handle))
+        // Made on each worker's own thread.
+        let worker = Rc::new(Worker { shared: Arc::clone(&shared), express: ExpressLane::new() });
+        App::new().default_service(web::to(move |request, payload| {
+            handle(request, payload, Rc::clone(&worker))
+        }))
     })
     .on_connect({
         let timeout = options.request_timeout;

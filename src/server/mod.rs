@@ -5,6 +5,7 @@
 //! only place that knows status codes of failures.
 
 mod accept;
+mod answer;
 mod body;
 mod error;
 mod infer;

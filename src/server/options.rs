@@ -15,8 +15,10 @@ pub struct ServerOptions {
     pub request_timeout: Duration,
     /// Largest request body, before and after decompression; beyond it the answer is 413.
     pub body_bytes_max: usize,
-    /// Bytes of request bodies held at once, by all requests; beyond it the answer is 429.
-    pub bodies_bytes_max: usize,
+    /// Requests in progress at once; one more is answered 429.
+    pub requests_max: usize,
+    /// Bytes of memory that all requests hold at once; beyond it the answer is 429.
+    pub requests_bytes_max: usize,
     /// Answers smaller than this are sent as they are, whatever the client accepts.
     pub compress_bytes_min: usize,
     /// Open connections, at most; further ones wait in the system's backlog.

@@ -14,6 +14,15 @@ impl Tensor {
         self.shape().first().copied()
     }
 
+    /// Memory that the elements take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Str(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+            numbers => with_array!(numbers, array => size_of_val(array.as_slice().unwrap_or(&[]))),
+        }
+    }
+
     /// Whether rows of both can stand in one tensor: same element type, same shape of a row.
     #[must_use]
     pub fn stacks_with(&self, other: &Self) -> bool {

@@ -47,7 +47,7 @@ fn bodies_up_to_the_limit_are_read_whole_however_they_are_cut() {
 
 #[test]
 fn bodies_of_all_requests_together_are_bounded_whether_their_clients_wait_or_not() {
-    let limits = [("body-bytes-max", "128KiB"), ("bodies-bytes-max", "128KiB")];
+    let limits = [("body-bytes-max", "128KiB"), ("requests-bytes-max", "128KiB")];
     let server = TestServer::start_held(&limits);
     let mut running = server.client();
     let head = "POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";

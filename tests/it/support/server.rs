@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use flowgate::backend::LoadedModel as _;
+use flowgate::batch::{BatchLimits, InferencePool, RunnerOptions};
 use flowgate::config::{Config, Environment, Sources};
 use flowgate::model::{ModelId, ModelName, Signature, VersionId};
-use flowgate::servable::{InferencePool, Servable, ServingTable};
+use flowgate::servable::{BatchOptions, Pending, Servable, ServingTable};
 use flowgate::server::listen;
+use flowgate::tune::Costs;
 use flowgate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
 
 use super::{Client, Gate, GatedModel};
@@ -19,7 +21,7 @@ use super::{Client, Gate, GatedModel};
 /// A running server. Stops when dropped, and says so if it does not.
 pub(crate) struct TestServer {
     pub(crate) gate: Arc<Gate>,
-    pub(crate) pool: Arc<InferencePool>,
+    pub(crate) pool: Arc<InferencePool<Pending>>,
     address: SocketAddr,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -50,7 +52,7 @@ impl TestServer {
             decoded_bytes_max: config.server.body_bytes_max,
         };
         let scoring = Scoring::new(Signature::default(), model.io().clone(), options);
-        let servable = Arc::new(Servable::new(id, scoring, model));
+        let servable = Arc::new(Servable::new(id, scoring, model, runner_options(&config)));
         let table = Arc::new(ServingTable::new(vec![servable]).unwrap());
         let pool = Arc::new(InferencePool::start(config.pool).unwrap());
 
@@ -82,6 +84,18 @@ impl TestServer {
             thread.join().unwrap();
         }
         self.pool.close(Instant::now() + Duration::from_secs(30))
+    }
+}
+
+/// The gated model has no costs of its own: what is not configured is off.
+fn runner_options(config: &Config) -> RunnerOptions {
+    let BatchOptions { rows_max, delay_max, lane, .. } = config.batch;
+    let rows_max = rows_max.unwrap_or(1);
+    RunnerOptions {
+        limits: BatchLimits { rows_max, delay_max },
+        merges: rows_max > 1,
+        lane,
+        costs: Costs::new(vec![(1, Duration::from_millis(1))]),
     }
 }
 

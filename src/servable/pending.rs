@@ -1,0 +1,131 @@
+//! One admitted request on its way through the batcher.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::batch::{self, Computed, contain};
+use crate::tensor::Tensor;
+use crate::wire::coding::Coding;
+use crate::wire::invocations::{Decoded, Layout};
+
+use super::answer::Timing;
+use super::{Answer, Compress, Request, ScoreError, Servable, Share};
+
+/// What an event loop waits for.
+pub(super) type Reply = oneshot::Receiver<Result<Answer, ScoreError>>;
+
+/// An admitted request. Gets exactly one reply, unless the client is gone.
+pub struct Pending {
+    servable: Arc<Servable>,
+    /// Until it is decoded.
+    body: Option<Body>,
+    layout: Layout,
+    decode_time: Duration,
+    compress: Option<Compress>,
+    deadline: Instant,
+    share: Share,
+    reply: oneshot::Sender<Result<Answer, ScoreError>>,
+}
+
+/// A body that the event loop could not, or should not, decode.
+struct Body {
+    bytes: Bytes,
+    content_type: Option<String>,
+    coding: Option<Coding>,
+    bytes_max: usize,
+}
+
+impl Pending {
+    /// A request that is decoded, and its tensors.
+    pub(super) fn decoded(
+        servable: &Arc<Servable>,
+        request: Request,
+        decoded: Decoded,
+        decode_time: Duration,
+    ) -> Result<(Self, Vec<Tensor>, Reply), ScoreError> {
+        let (mut pending, reply) = Self::undecoded(servable, request);
+        // The body's memory is free from here on; the wait may be long.
+        pending.body = None;
+        pending.decode_time = decode_time;
+        let feeds = pending.keep(decoded)?;
+        Ok((pending, feeds, reply))
+    }
+
+    /// A request whose body is decoded when its turn comes.
+    pub(super) fn undecoded(servable: &Arc<Servable>, request: Request) -> (Self, Reply) {
+        let Request { content_type, body, coding, body_bytes_max, deadline, compress, share } =
+            request;
+        let (reply, answer) = oneshot::channel();
+        let body = Body { bytes: body, content_type, coding, bytes_max: body_bytes_max };
+        let pending = Self {
+            servable: Arc::clone(servable),
+            body: Some(body),
+            layout: Layout::Records,
+            decode_time: Duration::ZERO,
+            compress,
+            deadline,
+            share,
+            reply,
+        };
+        (pending, answer)
+    }
+
+    /// Takes note of what the body was decoded to.
+    fn keep(&mut self, decoded: Decoded) -> Result<Vec<Tensor>, ScoreError> {
+        let Decoded { feeds, layout, .. } = decoded;
+        self.layout = layout;
+        self.share.hold(feeds.iter().map(Tensor::bytes).sum())?;
+        Ok(feeds)
+    }
+}
+
+impl batch::Request for Pending {
+    type Error = ScoreError;
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn decode(&mut self) -> Result<Vec<Tensor>, ScoreError> {
+        let start = Instant::now();
+        let Some(Body { bytes, content_type, coding, bytes_max }) = self.body.take() else {
+            return Err(ScoreError::Closed);
+        };
+        let content_type = content_type.as_deref();
+        let plain = match coding {
+            None => bytes,
+            Some(coding) => coding.decode(&bytes, bytes_max)?.into(),
+        };
+        let decoded = self.servable.decode(content_type, &plain, &mut self.share)?;
+        drop(plain);
+        self.decode_time = start.elapsed();
+        self.keep(decoded)
+    }
+
+    fn answer(self, result: Result<Computed<'_>, ScoreError>) {
+        let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
+        let answer = match result {
+            Err(error) => Err(error),
+            // A client that left takes no answer.
+            Ok(_) if reply.is_closed() => return,
+            Ok(Computed { rows, stages }) => {
+                let start = Instant::now();
+                let encode = || servable.encode(&rows, layout, compress, &mut share);
+                let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
+                encoded.map(|(body, coding)| {
+                    let timing = Timing { decode: decode_time, stages, encode: start.elapsed() };
+                    Answer { body, coding, timing, share }
+                })
+            }
+        };
+        // The receiver may be gone by now.
+        let _ = reply.send(answer);
+    }
+}

@@ -1,5 +1,8 @@
 //! Answers: `predictions_to_json`, byte for byte but for the last digits of computed floats.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use half::f16;
@@ -161,7 +164,7 @@ impl<'a> Part<'a> {
                 write_nested(rows, self.row_shape, values, body);
             }),
             (Output::Maps(maps), Some(rows)) => {
-                write_list(&maps[self.first..self.first + rows], body, write_map);
+                write_list(maps.rows(self.first..self.first + rows), body, write_map);
             }
             (_, None) => self.write_value(0, body),
         }
@@ -183,7 +186,7 @@ impl<'a> Part<'a> {
         let at = self.first * self.row_size + at;
         match self.output {
             Output::Tensor(tensor) => with_array!(tensor, array => slice(array)[at].print(body)),
-            Output::Maps(maps) => write_map(&maps[at], body),
+            Output::Maps(maps) => write_map(maps.row(at), body),
         }
     }
 }
@@ -244,9 +247,13 @@ fn write_nested<T: Print>(size: usize, inner: &[usize], values: &[T], body: &mut
     body.push(b']');
 }
 
-fn write_list<T>(items: &[T], body: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+fn write_list<I: IntoIterator>(
+    items: I,
+    body: &mut Vec<u8>,
+    write: impl Fn(I::Item, &mut Vec<u8>),
+) {
     body.push(b'[');
-    for (i, item) in items.iter().enumerate() {
+    for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
             body.extend_from_slice(b", ");
         }
@@ -255,9 +262,9 @@ fn write_list<T>(items: &[T], body: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8
     body.push(b']');
 }
 
-fn write_map(map: &ClassMap, body: &mut Vec<u8>) {
+fn write_map(map: ClassMap<'_>, body: &mut Vec<u8>) {
     body.push(b'{');
-    for (i, (key, value)) in map.iter().enumerate() {
+    for (i, (key, value)) in map.keys.iter().zip(map.values).enumerate() {
         if i > 0 {
             body.extend_from_slice(b", ");
         }
@@ -273,84 +280,4 @@ fn write_map(map: &ClassMap, body: &mut Vec<u8>) {
         write_f64(body, *value);
     }
     body.push(b'}');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{GraphOutput, OutputKind};
-    use crate::tensor::{DType, Dim, Dims, Tensor};
-
-    fn encode(outputs: &[Output], layout: Layout, shape: RecordShape) -> String {
-        encode_rows(&OutputRows::all(outputs), layout, shape)
-    }
-
-    fn encode_rows(outputs: &OutputRows<'_>, layout: Layout, shape: RecordShape) -> String {
-        let kind = OutputKind::Tensor { dtype: DType::F32, dims: Dims(vec![Dim::Any]) };
-        let named = ["label", "probabilities"].into_iter().take(outputs.outputs.len());
-        let named = named.map(|name| GraphOutput { name: name.into(), kind: kind.clone() });
-        let io = GraphIo { inputs: Vec::new(), outputs: named.collect() };
-        let mut body = Vec::new();
-        match Encoder::new(&io, shape).encode(outputs, layout, &mut body) {
-            Ok(()) => String::from_utf8(body).unwrap(),
-            Err(error) => error.message,
-        }
-    }
-
-    fn label_and_probabilities() -> [Output; 2] {
-        [
-            Output::Tensor(Tensor::from_vec(&[2], vec![1_i64, 0]).unwrap()),
-            Output::Tensor(Tensor::from_vec(&[2, 2], vec![0.5_f32, 0.1, 1.0, f32::NAN]).unwrap()),
-        ]
-    }
-
-    #[test]
-    fn tensors_are_nested_lists() {
-        assert_eq!(
-            encode(&label_and_probabilities(), Layout::Tensors, RecordShape::Flattened),
-            "{\"predictions\": {\"label\": [1, 0], \"probabilities\": [[0.5, \
-             0.10000000149011612], [1.0, NaN]]}}"
-        );
-        let scalar = Output::Tensor(Tensor::from_vec(&[], vec![3.5_f64]).unwrap());
-        assert_eq!(
-            encode(&[scalar], Layout::Tensors, RecordShape::Flattened),
-            "{\"predictions\": {\"label\": 3.5}}"
-        );
-    }
-
-    #[test]
-    fn one_output_is_flattened_unless_rows_are_asked_for() {
-        let wide = [Output::Tensor(Tensor::from_vec(&[1, 2], vec![1_i64, 2]).unwrap())];
-        assert_eq!(
-            encode(&wide, Layout::Records, RecordShape::Flattened),
-            "{\"predictions\": [{\"label\": 1}, {\"label\": 2}]}"
-        );
-        assert_eq!(
-            encode(&wide, Layout::Records, RecordShape::Rows),
-            "{\"predictions\": [{\"label\": [1, 2]}]}"
-        );
-    }
-
-    #[test]
-    fn outputs_of_different_lengths_are_one_record_a_row() {
-        assert_eq!(
-            encode(&label_and_probabilities(), Layout::Records, RecordShape::Flattened),
-            "{\"predictions\": [{\"label\": 1, \"probabilities\": [0.5, 0.10000000149011612]}, \
-             {\"label\": 0, \"probabilities\": [1.0, NaN]}]}"
-        );
-        let mut outputs = label_and_probabilities();
-        outputs[0] = Output::Tensor(Tensor::from_vec(&[3], vec![1_i64, 0, 1]).unwrap());
-        let refused = encode(&outputs, Layout::Records, RecordShape::Flattened);
-        assert!(refused.contains("different numbers"), "{refused}");
-    }
-
-    #[test]
-    fn maps_print_their_keys_as_text() {
-        let map = vec![(ClassKey::Int(0), 0.5), (ClassKey::Str("é".into()), 1.0)];
-        let maps = [Output::Maps(vec![map])];
-        assert_eq!(
-            encode(&maps, Layout::Records, RecordShape::Flattened),
-            "{\"predictions\": [{\"label\": {\"0\": 0.5, \"\\u00e9\": 1.0}}]}"
-        );
-    }
 }

@@ -27,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
-const PARQUET: &str = "application/x-parquet";
+const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// The columns of the wine model: short decimals of different sizes.
 const COLUMNS: [(&str, f64, usize); 11] = [

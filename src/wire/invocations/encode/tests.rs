@@ -5,11 +5,11 @@ use ndarray::{Axis, Slice};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{ClassKey, ClassMaps, GraphOutput, OutputKind};
+use crate::model::{ClassKey, ClassMaps, GraphIo, GraphOutput, Output, OutputKind, OutputRows};
 use crate::tensor::{DType, Dim, Dims, Element, Tensor};
 use crate::with_array;
 
-/// The text of an answer, or the message of a refusal.
+/// The text of an answer, which has no more bytes than were foretold, or the message of a refusal.
 fn encode(outputs: &[Output], layout: Layout, shape: RecordShape) -> String {
     encode_rows(&OutputRows::all(outputs), layout, shape)
 }
@@ -20,8 +20,13 @@ fn encode_rows(outputs: &OutputRows<'_>, layout: Layout, shape: RecordShape) -> 
     let named = named.map(|name| GraphOutput { name: name.into(), kind: kind.clone() });
     let io = GraphIo { inputs: Vec::new(), outputs: named.collect() };
     let mut body = Vec::new();
-    match Encoder::new(&io, shape).encode(outputs, layout, &mut body) {
-        Ok(()) => String::from_utf8(body).unwrap(),
+    let encoder = Encoder::new(&io, shape);
+    match encoder.encode(outputs, layout, &mut body) {
+        Ok(()) => {
+            let bytes_max = encoder.answer_bytes_max(outputs, layout);
+            assert!(body.len() <= bytes_max, "{} bytes, at most {bytes_max}", body.len());
+            String::from_utf8(body).unwrap()
+        }
         Err(error) => error.message,
     }
 }
@@ -83,13 +88,10 @@ fn maps_print_their_keys_as_text() {
     );
 }
 
-fn tensor_of<T: Element>(
+fn tensor_of<T: Element + std::fmt::Debug + 'static>(
     shape: Vec<usize>,
     value: impl Strategy<Value = T> + 'static,
-) -> BoxedStrategy<Output>
-where
-    T: std::fmt::Debug + 'static,
-{
+) -> BoxedStrategy<Output> {
     let size = shape.iter().product::<usize>();
     prop::collection::vec(value, size)
         .prop_map(move |values| Output::Tensor(Tensor::from_vec(&shape, values).unwrap()))
@@ -163,5 +165,20 @@ proptest! {
         prop_assert_eq!(
             encode_rows(&part, layout, shape), encode(&copies, layout, shape)
         );
+    }
+}
+
+#[test]
+fn the_bound_of_an_answer_is_close() {
+    let kind = OutputKind::Tensor { dtype: DType::F32, dims: Dims(vec![Dim::Any]) };
+    let io = GraphIo { inputs: Vec::new(), outputs: vec![GraphOutput { name: "y".into(), kind }] };
+    let encoder = Encoder::new(&io, RecordShape::Flattened);
+    let scores = (0..1000_u16).map(|i| f32::from(i) / 7.0).collect();
+    let outputs = [Output::Tensor(Tensor::from_vec(&[500, 2], scores).unwrap())];
+    for layout in [Layout::Tensors, Layout::Records] {
+        let mut body = Vec::new();
+        encoder.encode(&OutputRows::all(&outputs), layout, &mut body).unwrap();
+        let bytes_max = encoder.answer_bytes_max(&OutputRows::all(&outputs), layout);
+        assert!(bytes_max < body.len() * 2, "{} bytes, at most {bytes_max}", body.len());
     }
 }

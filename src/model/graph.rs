@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::ClassMaps;
 use crate::tensor::{DType, Dims, Tensor};
 
 /// The inputs and outputs of a graph, in the graph's order.
@@ -41,7 +42,7 @@ pub enum OutputKind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     Tensor(Tensor),
-    Maps(Vec<ClassMap>),
+    Maps(ClassMaps),
 }
 
 /// What a graph computed for one request: all that it gave, or a range of the rows where several
@@ -59,14 +60,4 @@ impl<'a> OutputRows<'a> {
     pub fn all(outputs: &'a [Output]) -> Self {
         Self { outputs, rows: None }
     }
-}
-
-/// One row of a `ZipMap` output: classes in the runtime's order, with their values.
-pub type ClassMap = Vec<(ClassKey, f64)>;
-
-/// A class label.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClassKey {
-    Int(i64),
-    Str(String),
 }

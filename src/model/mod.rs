@@ -1,5 +1,6 @@
 //! What a model is, before any file or request: its identity, its signature, its graph's ends.
 
+mod class_maps;
 mod graph;
 mod id;
 mod output;
@@ -7,9 +8,8 @@ mod selector;
 mod session;
 mod signature;
 
-pub use graph::{
-    ClassKey, ClassMap, GraphInput, GraphIo, GraphOutput, Output, OutputKind, OutputRows,
-};
+pub use class_maps::{ClassKey, ClassMap, ClassMaps};
+pub use graph::{GraphInput, GraphIo, GraphOutput, Output, OutputKind, OutputRows};
 pub use id::{ModelId, ModelName, ModelNameError, VersionId};
 pub use selector::{Selector, Stage};
 pub use session::{Provider, SessionOptions};

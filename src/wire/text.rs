@@ -31,6 +31,17 @@ pub fn write_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// Bytes that [`write_json_string`] appends.
+#[must_use]
+pub fn json_string_len(text: &str) -> usize {
+    let bytes = text.chars().map(|c| match c {
+        '"' | '\\' | '\x08' | '\x0c' | '\n' | '\r' | '\t' => 2,
+        ' '..='~' => 1,
+        c => 6 * c.len_utf16(),
+    });
+    2 + bytes.sum::<usize>()
+}
+
 fn write_escape(out: &mut Vec<u8>, unit: u16) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.extend_from_slice(b"\\u");
@@ -41,7 +52,18 @@ fn write_escape(out: &mut Vec<u8>, unit: u16) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_length_is_known_beforehand(text: String) {
+            let mut out = Vec::new();
+            write_json_string(&mut out, &text);
+            prop_assert_eq!(json_string_len(&text), out.len());
+        }
+    }
 
     #[test]
     fn strings_are_escaped_as_json_dumps_does() {

@@ -1,6 +1,6 @@
 //! The recorded cases of `tests/fixtures/onnx/cases.json`.
 
-use flowgate::model::{ClassKey, Output};
+use flowgate::model::{ClassKey, ClassMap, Output};
 use flowgate::tensor::{DType, Element, Tensor};
 use half::f16;
 use serde::Deserialize;
@@ -45,7 +45,7 @@ impl Case {
                 }
                 (Output::Maps(rows), Recorded::Maps { maps }) => {
                     assert_eq!(rows.len(), maps.len(), "{}", self.model);
-                    for (row, recorded) in rows.iter().zip(maps) {
+                    for (row, recorded) in rows.rows(0..maps.len()).zip(maps) {
                         assert_same_map(&self.model, row, recorded);
                     }
                 }
@@ -107,9 +107,10 @@ fn near(a: f64, b: f64, tolerance: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * b.abs().max(1.0)
 }
 
-fn assert_same_map(model: &str, row: &[(ClassKey, f64)], recorded: &[(Json, f64)]) {
-    assert_eq!(row.len(), recorded.len(), "{model}");
-    for ((key, value), (recorded_key, recorded_value)) in row.iter().zip(recorded) {
+fn assert_same_map(model: &str, row: ClassMap<'_>, recorded: &[(Json, f64)]) {
+    assert_eq!(row.keys.len(), recorded.len(), "{model}");
+    let entries = row.keys.iter().zip(row.values);
+    for ((key, value), (recorded_key, recorded_value)) in entries.zip(recorded) {
         let key = match key {
             ClassKey::Int(key) => Json::from(*key),
             ClassKey::Str(key) => Json::from(key.as_str()),

@@ -8,11 +8,11 @@ use std::ptr;
 use ndarray::{ArrayD, IxDyn};
 use ort::AsPointer as _;
 use ort::value::{
-    DynValue, DynValueTypeMarker, IntoTensorElementType, PrimitiveTensorElementType,
-    Tensor as OrtTensor, TensorElementType, ValueType,
+    DynMap, DynMapValueType, DynValue, IntoTensorElementType, PrimitiveTensorElementType,
+    SequenceValueType, Tensor as OrtTensor, TensorElementType, ValueType,
 };
 
-use crate::model::{ClassKey, ClassMap, Output, OutputKind};
+use crate::model::{ClassKey, ClassMaps, Output, OutputKind};
 use crate::tensor::{DType, Element, Tensor};
 
 /// The element type of ours, if there is one.
@@ -149,33 +149,39 @@ fn shaped<T: Element>(shape: &[i64], values: Vec<T>) -> Result<Tensor, String> {
         .ok_or_else(|| format!("shape {shape:?} does not fit its values"))
 }
 
-fn to_maps(value: &DynValue) -> Result<Vec<ClassMap>, String> {
-    let rows = value.try_extract_sequence::<DynValueTypeMarker>().map_err(text)?;
-    rows.iter()
-        .map(|row| match row.dtype() {
+/// Reads one row after the other, so that no more than one of ONNX Runtime's copies exists.
+fn to_maps(value: &DynValue) -> Result<ClassMaps, String> {
+    let rows = value.view().downcast::<SequenceValueType<DynMapValueType>>().map_err(text)?;
+    let mut maps = ClassMaps::default();
+    for i in 0..rows.len() {
+        let row = rows.get(i).ok_or_else(|| format!("row {i} cannot be read"))?;
+        match row.dtype() {
             ValueType::Map { key: TensorElementType::Int64, value } => match value {
-                TensorElementType::Float64 => class_map(row, ClassKey::Int, |v: f64| v),
-                _ => class_map(row, ClassKey::Int, |v: f32| f64::from(v)),
+                TensorElementType::Float64 => push(&mut maps, &row, ClassKey::Int, |v: f64| v)?,
+                _ => push(&mut maps, &row, ClassKey::Int, |v: f32| f64::from(v))?,
             },
             ValueType::Map { value: TensorElementType::Float64, .. } => {
-                class_map(row, ClassKey::Str, |v: f64| v)
+                push(&mut maps, &row, ClassKey::Str, |v: f64| v)?;
             }
-            _ => class_map(row, ClassKey::Str, |v: f32| f64::from(v)),
-        })
-        .collect()
+            _ => push(&mut maps, &row, ClassKey::Str, |v: f32| f64::from(v))?,
+        }
+    }
+    Ok(maps)
 }
 
-fn class_map<K, V>(
-    row: &DynValue,
+fn push<K, V>(
+    maps: &mut ClassMaps,
+    row: &DynMap,
     key: fn(K) -> ClassKey,
     number: fn(V) -> f64,
-) -> Result<ClassMap, String>
+) -> Result<(), String>
 where
     K: IntoTensorElementType + Clone + Hash + Eq,
     V: PrimitiveTensorElementType + Clone,
 {
     let entries = row.try_extract_key_values::<K, V>().map_err(text)?;
-    Ok(entries.into_iter().map(|(k, v)| (key(k), number(v))).collect())
+    maps.push(entries.into_iter().map(|(k, v)| (key(k), number(v))));
+    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

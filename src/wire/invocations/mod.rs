@@ -36,6 +36,8 @@ pub mod params;
 
 pub mod encode;
 
+mod memory;
+
 pub mod stream;
 
 mod error;

@@ -10,6 +10,7 @@ use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
 use super::frame::{Frame, Label, Series};
 use super::json;
+use super::memory;
 use super::number_text::parse_float;
 use super::numpy::NdArray;
 use super::params::enforce_params;
@@ -79,22 +80,20 @@ impl Scoring {
         Self { signature, io, encoder, stream, options }
     }
 
-    /// Decodes a body of `content_type` into the graph's feeds.
+    /// Decodes a body of `content_type` into the graph's feeds: as a usual one if it can be, else
+    /// exactly.
     ///
     /// # Errors
     /// When MLflow's scoring server would refuse the request.
     pub fn decode(&self, content_type: Option<&str>, body: &[u8]) -> Result<Decoded, WireError> {
-        let format = content_type::parse(content_type)?;
-        if format == BodyFormat::Json
-            && let Some(decoded) = self.stream(body)
-        {
-            return Ok(decoded);
+        match self.decode_usual(content_type, body) {
+            Some(decoded) => Ok(decoded),
+            None => self.decode_exactly(content_type, body),
         }
-        self.decode_exactly(format, body)
     }
 
     /// Decodes a usual JSON body, in time and memory that follow its size; `None` where only
-    /// [`decode`](Self::decode) knows what the request means.
+    /// [`decode_exactly`](Self::decode_exactly) knows what the request means.
     #[must_use]
     pub fn decode_usual(&self, content_type: Option<&str>, body: &[u8]) -> Option<Decoded> {
         match content_type::parse(content_type) {
@@ -103,20 +102,17 @@ impl Scoring {
         }
     }
 
-    /// What the streaming decoder makes of a JSON body alone.
-    pub(super) fn stream(&self, body: &[u8]) -> Option<Decoded> {
-        self.stream.as_ref()?.decode(body)
-    }
-
-    /// What the exact path makes of a JSON body.
-    #[cfg(test)]
-    pub(super) fn decode_json_exactly(&self, body: &[u8]) -> Result<Decoded, WireError> {
-        self.decode_exactly(BodyFormat::Json, body)
-    }
-
-    /// The exact path: what MLflow does, step by step.
-    fn decode_exactly(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded, WireError> {
-        let (data, params) = match format {
+    /// The exact path: what MLflow does, step by step. For bodies that
+    /// [`decode_usual`](Self::decode_usual) has given up, as the two agree on all others.
+    ///
+    /// # Errors
+    /// When MLflow's scoring server would refuse the request.
+    pub fn decode_exactly(
+        &self,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Decoded, WireError> {
+        let (data, params) = match content_type::parse(content_type)? {
             BodyFormat::Json => self.read_json(body)?,
             BodyFormat::Csv => return self.decode_csv(body),
             BodyFormat::Parquet => {
@@ -124,6 +120,25 @@ impl Scoring {
             }
         };
         self.finish(data, params.as_ref())
+    }
+
+    /// Most bytes of memory that [`decode_usual`](Self::decode_usual) takes for a body of
+    /// `body_len` bytes, the tensors that it makes included.
+    #[must_use]
+    pub fn usual_bytes_max(&self, body_len: usize) -> usize {
+        self.stream.as_ref().map_or(0, |plan| memory::stream(plan.has_texts(), body_len))
+    }
+
+    /// Most bytes of memory that [`decode_exactly`](Self::decode_exactly) takes for a body, the
+    /// tensors that it makes included: far more than most bodies need. Quick to know.
+    #[must_use]
+    pub fn exact_bytes_max(&self, content_type: Option<&str>, body: &[u8]) -> usize {
+        memory::exact(content_type, body, self.options.decoded_bytes_max)
+    }
+
+    /// What the streaming decoder makes of a JSON body alone.
+    pub(super) fn stream(&self, body: &[u8]) -> Option<Decoded> {
+        self.stream.as_ref()?.decode(body)
     }
 
     fn decode_csv(&self, body: &[u8]) -> Result<Decoded, WireError> {
@@ -153,6 +168,9 @@ impl Scoring {
     ///
     /// # Errors
     /// When the outputs cannot be answered in this layout.
+    ///
+    /// # Panics
+    /// When a range of rows is asked for that an output does not have.
     pub fn encode(
         &self,
         outputs: &OutputRows<'_>,
@@ -160,6 +178,12 @@ impl Scoring {
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
         self.encoder.encode(outputs, layout, body)
+    }
+
+    /// Most bytes that [`encode`](Self::encode) appends. Close for numbers: 25 bytes a double.
+    #[must_use]
+    pub fn answer_bytes_max(&self, outputs: &OutputRows<'_>, layout: Layout) -> usize {
+        self.encoder.answer_bytes_max(outputs, layout)
     }
 
     /// A JSON body: Python values first, then pandas' or numpy's rules.

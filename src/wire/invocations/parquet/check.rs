@@ -93,12 +93,12 @@ impl Schema {
 }
 
 /// Checks that reading the file takes no more than `bytes_max` bytes: its pages unpacked, and the
-/// values in them.
+/// values in them. Tells how many it takes.
 pub(super) fn check_pages(
     body: &[u8],
     metadata: &ParquetMetaData,
     bytes_max: usize,
-) -> Result<(), WireError> {
+) -> Result<usize, WireError> {
     let too_large = || invalid(&format!("unpacked it is larger than {bytes_max} bytes"));
     let rows = usize::try_from(metadata.file_metadata().num_rows())
         .map_err(|_| invalid("its number of rows is negative"))?;
@@ -123,7 +123,7 @@ pub(super) fn check_pages(
                 .ok_or_else(too_large)?;
         }
     }
-    Ok(())
+    Ok(bytes_max - rest)
 }
 
 fn chunk_bytes<'a>(body: &'a [u8], chunk: &ColumnChunkMetaData) -> Option<&'a [u8]> {

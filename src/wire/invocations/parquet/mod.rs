@@ -11,4 +11,4 @@ mod read;
 mod tests;
 mod thrift;
 
-pub use read::read_parquet;
+pub use read::{parquet_bytes_max, read_parquet};

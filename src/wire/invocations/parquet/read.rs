@@ -17,6 +17,11 @@ use super::check::{check_footer, check_pages, invalid};
 use super::convert::{Budget, convert};
 use super::pandas::{Missing, Notes};
 
+/// Bytes that are taken for each byte of a file, most of all by what its footer says of columns.
+const FOOTER_FACTOR: usize = 32;
+/// Bytes that are taken for each byte that its pages announce: unpacked, as cells, as tensors.
+const PAGES_FACTOR: usize = 6;
+
 /// Reads a Parquet file.
 ///
 /// Columns come in the dtypes that pandas gives them: integers with missing values become
@@ -39,11 +44,29 @@ pub fn read_parquet(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
         .unwrap_or_else(|_| Err(invalid("it is damaged")))
 }
 
-fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
+/// Memory that [`read_parquet`] may take, in bytes: nothing for a file that it refuses at once. To
+/// know takes as long as reading the footer and the header of each page.
+#[must_use]
+pub fn parquet_bytes_max(body: &[u8], bytes_max: usize) -> usize {
+    let announced = catch_unwind(AssertUnwindSafe(|| {
+        let loaded = load(body, &Bytes::copy_from_slice(body))?;
+        check_pages(body, loaded.metadata(), bytes_max)
+    }));
+    let (footer, pages) = (body.len().saturating_mul(FOOTER_FACTOR), PAGES_FACTOR);
+    match announced {
+        Ok(Ok(bytes)) => bytes.saturating_mul(pages).saturating_add(footer),
+        _ => footer,
+    }
+}
+
+fn load(body: &[u8], input: &Bytes) -> Result<ArrowReaderMetadata, WireError> {
     check_footer(body)?;
+    ArrowReaderMetadata::load(input, ArrowReaderOptions::new()).map_err(|error| refuse(&error))
+}
+
+fn read(body: &[u8], bytes_max: usize) -> Result<Frame, WireError> {
     let input = Bytes::copy_from_slice(body);
-    let loaded = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())
-        .map_err(|error| refuse(&error))?;
+    let loaded = load(body, &input)?;
     let metadata = Arc::clone(loaded.metadata());
     check_pages(body, &metadata, bytes_max)?;
     let rows = usize::try_from(metadata.file_metadata().num_rows())

@@ -59,6 +59,11 @@ impl ColumnTarget {
         (!repeated).then(|| Self { columns, io: io.clone(), matrix })
     }
 
+    /// Whether a column holds texts.
+    pub(super) fn has_texts(&self) -> bool {
+        self.columns.iter().any(|column| column.ty == ColumnType::String)
+    }
+
     /// Starts the columns that the places name; `None` where a required one is missing.
     fn start(&self, places: &[Place]) -> Option<Sink> {
         let mut present = vec![false; self.columns.len()];

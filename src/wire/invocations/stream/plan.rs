@@ -35,6 +35,14 @@ impl StreamPlan {
         Some(Self { kind, has_params: signature.params.is_some() })
     }
 
+    /// Whether texts may be among the values.
+    pub(in crate::wire::invocations) fn has_texts(&self) -> bool {
+        match &self.kind {
+            Kind::Columns(target) => target.has_texts(),
+            Kind::Arrays(targets) => targets.iter().any(|target| target.read == DType::Str),
+        }
+    }
+
     /// Decodes a whole body, or gives up.
     #[must_use]
     pub fn decode(&self, body: &[u8]) -> Option<Decoded> {

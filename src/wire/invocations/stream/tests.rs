@@ -299,7 +299,7 @@ fn text(decoded: &Decoded) -> String {
 fn same(scoring: &Scoring, body: &[u8]) -> Result<bool, String> {
     let Some(streamed) = scoring.stream(body) else { return Ok(false) };
     let streamed = text(&streamed);
-    match scoring.decode_json_exactly(body).as_ref().map(text) {
+    match scoring.decode_exactly(Some("application/json"), body).as_ref().map(text) {
         Ok(exact) if exact == streamed => Ok(true),
         exact => Err(format!("streamed {streamed}, exactly {exact:?}")),
     }

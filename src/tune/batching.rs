@@ -1,6 +1,6 @@
 //! Whether requests may run together.
 
-use ndarray::{ArrayViewD, Axis};
+use ndarray::{ArrayD, Axis};
 
 use crate::backend::LoadedModel;
 use crate::model::{ClassMap, GraphIo, Output, OutputKind};
@@ -170,12 +170,18 @@ fn same_cells(here: &Tensor, at: usize, there: &Tensor, place: usize) -> bool {
     let tolerance = if here.dtype() == DType::F16 { TOLERANCE_F16 } else { TOLERANCE };
     match (floats(here, at), floats(there, place)) {
         (Some(here), Some(there)) => close(&here, &there, tolerance),
-        _ => with_array!(here, array => equal(array.index_axis(Axis(0), at), there, place)),
+        _ => with_array!(here, array => equal(array, at, there, place)),
     }
 }
 
-fn equal<T: Element + PartialEq>(row: ArrayViewD<'_, T>, there: &Tensor, place: usize) -> bool {
-    T::unwrap_ref(there).is_some_and(|array| array.index_axis(Axis(0), place) == row)
+fn equal<T: Element + PartialEq>(
+    here: &ArrayD<T>,
+    at: usize,
+    there: &Tensor,
+    place: usize,
+) -> bool {
+    let row = here.index_axis(Axis(0), at);
+    T::unwrap_ref(there).is_some_and(|there| there.index_axis(Axis(0), place) == row)
 }
 
 /// The row's cells, and nothing for what are no floats.

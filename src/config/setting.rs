@@ -54,6 +54,29 @@ pub const PORT: Setting = Setting {
     meaning: "Port to listen on; 0 picks a free one, which the start-up line names.",
 };
 
+pub const ADMIN_HOST: Setting = Setting {
+    key: "server.admin_host",
+    flag: "admin-host",
+    short: None,
+    env: "FLOWGATE_ADMIN_HOST",
+    env_known: None,
+    default: None,
+    expected: "a host name or an IP address",
+    meaning: "Address of the admin port; if not set it is `server.host`.",
+};
+
+pub const ADMIN_PORT: Setting = Setting {
+    key: "server.admin_port",
+    flag: "admin-port",
+    short: None,
+    env: "FLOWGATE_ADMIN_PORT",
+    env_known: None,
+    default: Some("8082"),
+    expected: "`off` or a port from 0 to 65535",
+    meaning: "Port of probes and reports (`/live`, `/ready`, `/v1/models`); 0 picks a free one, \
+              which the start-up lines name.",
+};
+
 pub const WORKERS: Setting = Setting {
     key: "server.workers",
     flag: "workers",
@@ -257,6 +280,18 @@ pub const ORT_SPINNING: Setting = Setting {
     meaning: "Whether ONNX Runtime's own threads wait by spinning: faster, at a core's expense.",
 };
 
+pub const CACHE_DIR: Setting = Setting {
+    key: "cache.dir",
+    flag: "cache-dir",
+    short: None,
+    env: "FLOWGATE_CACHE_DIR",
+    env_known: None,
+    default: None,
+    expected: "`off` or the path of a directory",
+    meaning: "Where measurements of models are kept from one start to the next; if not set it is \
+              `flowgate` in the user's cache directory (`XDG_CACHE_HOME`, else `~/.cache`).",
+};
+
 pub const LOG_FORMAT: Setting = Setting {
     key: "log.format",
     flag: "log-format",
@@ -283,6 +318,8 @@ pub const LOG_LEVEL: Setting = Setting {
 pub const ALL: &[&Setting] = &[
     &HOST,
     &PORT,
+    &ADMIN_HOST,
+    &ADMIN_PORT,
     &WORKERS,
     &TIMEOUT,
     &BODY_BYTES_MAX,
@@ -301,6 +338,7 @@ pub const ALL: &[&Setting] = &[
     &ORT_PROVIDERS,
     &ORT_THREADS,
     &ORT_SPINNING,
+    &CACHE_DIR,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];

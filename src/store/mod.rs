@@ -1,7 +1,8 @@
 //! Model directories on disk: where they are, whether they are whole, what lies in them.
 //!
 //! [`layout`](resolve) finds the directory that a path and a selector mean; [`ModelDir`] verifies
-//! one before any runtime sees it; [`TuneCache`] keeps what was measured. All calls block: they are for start-up and loader threads.
+//! one before any runtime sees it; [`TuneCache`] keeps what was measured. All calls block: they are
+//! for start-up and loader threads.
 
 mod contained;
 mod layout;

@@ -40,7 +40,7 @@ pub(super) fn join(parts: Vec<Vec<Output>>) -> Option<Vec<Output>> {
     (0..outputs)
         .map(|_| {
             let pieces = parts.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>()?;
-            Output::concat(pieces)
+            Output::concat(&pieces)
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use crate::backend::{Choice, LibrarySearch};
 use crate::batch::{Lane, LaneChoice, PoolOptions, QueueLimits};
 use crate::model::ModelName;
 use crate::servable::BatchOptions;
-use crate::server::ServerOptions;
+use crate::server::{AdminOptions, ServerOptions};
 use crate::wire::invocations::RecordShape;
 
 use super::fault::{Fault, Faults};
@@ -26,10 +26,14 @@ use super::sources::{Given, Origin, Sources};
 pub struct Config {
     pub models: Vec<ModelConfig>,
     pub server: ServerOptions,
+    /// `None`: there is no admin port.
+    pub admin: Option<AdminOptions>,
     pub pool: PoolOptions,
     /// For models that do not say otherwise.
     pub batch: BatchOptions,
     pub onnxruntime: OnnxRuntimeOptions,
+    /// Where measurements are kept; `None`: nowhere.
+    pub cache_dir: Option<PathBuf>,
     pub log: LogOptions,
 }
 
@@ -112,7 +116,9 @@ impl Config {
     pub fn check(sources: &Sources) -> Result<Self, Faults> {
         let mut check = Check { sources, faults: sources.faults.clone() };
         let server = check.server();
+        let admin = check.admin(&server.host);
         let pool = check.pool();
+        let cache_dir = check.cache_dir();
         let onnxruntime = check.onnxruntime();
         let log = LogOptions {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
@@ -122,7 +128,7 @@ impl Config {
         let models = check.models(batch);
         let Check { faults, .. } = check;
         if faults.is_empty() {
-            Ok(Self { models, server, pool, batch, onnxruntime, log })
+            Ok(Self { models, server, admin, pool, batch, onnxruntime, cache_dir, log })
         } else {
             Err(Faults(faults))
         }
@@ -172,6 +178,26 @@ impl Check<'_> {
                 parse::bytes(text, min, max)
             }
         })
+    }
+
+    /// The admin port, on the data port's host unless it has one of its own.
+    fn admin(&mut self, host: &str) -> Option<AdminOptions> {
+        let port = self.get(&setting::ADMIN_PORT, |text| match text {
+            "off" => Some(None),
+            _ => text.parse().ok().map(Some),
+        });
+        let own =
+            self.optional(&setting::ADMIN_HOST, |text| (!text.is_empty()).then(|| text.to_owned()));
+        Some(AdminOptions { host: own.unwrap_or_else(|| host.to_owned()), port: port? })
+    }
+
+    fn cache_dir(&mut self) -> Option<PathBuf> {
+        let given = self.optional(&setting::CACHE_DIR, |text| match text {
+            "" => None,
+            "off" => Some(None),
+            _ => Some(Some(PathBuf::from(text))),
+        });
+        given.unwrap_or_else(|| self.sources.cache_dir.clone())
     }
 
     fn pool(&mut self) -> PoolOptions {

@@ -46,6 +46,14 @@ impl Environment {
         }
     }
 
+    /// Where programs of this user keep what they could make again. The standard of the variable
+    /// has relative paths ignored.
+    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+        let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let user = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+        Some(user.join("flowgate"))
+    }
+
     /// Names of our own variables that are set.
     pub(super) fn ours(&self) -> impl Iterator<Item = &str> {
         let names = self.variables.keys().map(String::as_str);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::backend::LibrarySearch;
 
@@ -19,6 +20,8 @@ pub struct Sources {
     pub(super) models: Vec<FileModel>,
     /// Places of ONNX Runtime's library that the process's surroundings suggest.
     pub(super) library: LibrarySearch,
+    /// Where caches go unless something else is said.
+    pub(super) cache_dir: Option<PathBuf>,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -71,8 +74,8 @@ impl Sources {
                 given.insert(setting.key, strongest);
             }
         }
-        let library = environment.library();
-        Self { given, arguments, models: file.models, library, faults: file.faults }
+        let (library, cache_dir) = (environment.library(), environment.cache_dir());
+        Self { given, arguments, models: file.models, library, cache_dir, faults: file.faults }
     }
 }
 

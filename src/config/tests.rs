@@ -41,6 +41,35 @@ fn defaults_are_all_valid() {
 }
 
 #[test]
+fn the_admin_port_is_on_the_same_host_unless_it_has_its_own_or_is_off() {
+    let admin = |sources: &Sources| {
+        Config::check(sources).unwrap().admin.map(|admin| (admin.host, admin.port))
+    };
+    let at = |host: &str, port| Some((host.to_owned(), port));
+    assert_eq!(admin(&merge([], [], "")), at("127.0.0.1", 8082));
+    assert_eq!(admin(&merge([("host", "::"), ("admin-port", "0")], [], "")), at("::", 0));
+    let file = "server: {host: 0.0.0.0, admin_host: localhost, admin_port: 9}";
+    assert_eq!(admin(&merge([], [], file)), at("localhost", 9));
+    assert_eq!(admin(&merge([("admin-port", "off")], [], file)), None);
+    let place = "server.admin_port (flag --admin-port): expected `off` or a port";
+    assert!(faults(&merge([("admin-port", "on")], [], "")).concat().starts_with(place));
+}
+
+#[test]
+fn measurements_are_kept_in_the_cache_of_the_user_unless_told_otherwise() {
+    let dir = |sources: &Sources| Config::check(sources).unwrap().cache_dir;
+    let is = |path: &str| Some(Path::new(path).to_owned());
+    let home = ("HOME", "/home/ada");
+    assert_eq!(dir(&merge([], [home], "")), is("/home/ada/.cache/flowgate"));
+    assert_eq!(dir(&merge([], [home, ("XDG_CACHE_HOME", "/var/c")], "")), is("/var/c/flowgate"));
+    let relative = ("XDG_CACHE_HOME", "relative");
+    assert_eq!(dir(&merge([], [home, relative], "")), is("/home/ada/.cache/flowgate"));
+    assert_eq!(dir(&merge([], [], "")), None, "a user without a home");
+    assert_eq!(dir(&merge([], [home], "cache: {dir: /tmp/f}")), is("/tmp/f"));
+    assert_eq!(dir(&merge([("cache-dir", "off")], [home], "cache: {dir: /tmp/f}")), None);
+}
+
+#[test]
 fn flag_goes_before_environment_before_file_before_default() {
     let port = |sources: &Sources| Config::check(sources).unwrap().server.port;
     let file = "server:\n  port: 3\n";

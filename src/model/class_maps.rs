@@ -71,6 +71,13 @@ impl ClassMaps {
         self.rows += 1;
     }
 
+    /// Appends all rows of `others`.
+    pub fn append(&mut self, others: &Self) {
+        for row in others.rows(0..others.len()) {
+            self.push(row.keys.iter().cloned().zip(row.values.iter().copied()));
+        }
+    }
+
     /// One row.
     ///
     /// # Panics
@@ -127,6 +134,10 @@ mod tests {
         ) {
             let maps: ClassMaps = rows.iter().cloned().collect();
             prop_assert_eq!(maps.len(), rows.len());
+            let (front, back) = rows.split_at(rows.len() / 2);
+            let mut both: ClassMaps = front.iter().cloned().collect();
+            both.append(&back.iter().cloned().collect());
+            prop_assert_eq!(&both, &maps);
             for (map, row) in maps.rows(0..rows.len()).zip(&rows) {
                 let (keys, values): (Vec<_>, Vec<_>) = row.iter().cloned().unzip();
                 prop_assert_eq!(map, ClassMap { keys: &keys, values: &values });

@@ -1,6 +1,6 @@
 //! Outputs as lists of rows.
 
-use super::Output;
+use super::{ClassMaps, Output};
 use crate::tensor::Tensor;
 
 impl Output {
@@ -15,22 +15,19 @@ impl Output {
 
     /// The rows of all parts, in order; `None` if there is none, or they do not stack.
     #[must_use]
-    pub fn concat(parts: Vec<Self>) -> Option<Self> {
+    pub fn concat(parts: &[Self]) -> Option<Self> {
         if let Some(Self::Maps(_)) = parts.first() {
-            let maps = parts.into_iter().map(|part| match part {
-                Self::Maps(maps) => Some(maps),
-                Self::Tensor(_) => None,
-            });
-            let maps: Vec<_> = maps.collect::<Option<_>>()?;
-            return Some(Self::Maps(maps.into_iter().flatten().collect()));
+            let mut all = ClassMaps::default();
+            for part in parts {
+                let Self::Maps(maps) = part else { return None };
+                all.append(maps);
+            }
+            return Some(Self::Maps(all));
         }
-        let tensors: Vec<&Tensor> = parts
-            .iter()
-            .map(|part| match part {
-                Self::Tensor(tensor) => Some(tensor),
-                Self::Maps(_) => None,
-            })
-            .collect::<Option<_>>()?;
-        Tensor::concat(&tensors).map(Self::Tensor)
+        let tensors = parts.iter().map(|part| match part {
+            Self::Tensor(tensor) => Some(tensor),
+            Self::Maps(_) => None,
+        });
+        Tensor::concat(&tensors.collect::<Option<Vec<_>>>()?).map(Self::Tensor)
     }
 }

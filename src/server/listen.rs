@@ -64,13 +64,16 @@ pub fn listen(
     // A client that is gone needs no answer: its work is skipped.
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
-    .bind(addresses(options)?.as_slice())?;
-    let address = *server
-        .addrs()
-        .first()
-        .ok_or_else(|| io::Error::other("the host resolves to no address"))?;
-    let server = server.run();
-    Ok(Listening { handle: server.handle(), server, address })
+    .bind(addresses(&options.host, options.port)?.as_slice())?;
+    Listening::new(&server.addrs(), server.run())
+}
+
+impl Listening {
+    pub(super) fn new(bound: &[SocketAddr], server: Server) -> io::Result<Self> {
+        let none = || io::Error::other("the host resolves to no address");
+        let address = *bound.first().ok_or_else(none)?;
+        Ok(Self { handle: server.handle(), server, address })
+    }
 }
 
 /// Lets the system end a connection whose client takes no byte of its answer for `timeout`: no
@@ -87,9 +90,9 @@ fn bound_stalls(connection: &dyn Any, timeout: Duration) {
 }
 
 /// Where to listen. Port 0 means a different port on each address, so only the first is taken.
-fn addresses(options: &ServerOptions) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<_> = (options.host.as_str(), options.port).to_socket_addrs()?.collect();
-    if options.port == 0 {
+pub(super) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    if port == 0 {
         addresses.truncate(1);
     }
     Ok(addresses)

@@ -1,10 +1,12 @@
-//! The HTTP surface: MLflow's scoring server, route by route.
+//! The HTTP surface: MLflow's scoring server, route by route, and the admin port beside it.
 //!
 //! Runs on actix worker threads, each with an event loop of its own: nothing here blocks. What a
 //! path means is decided in `route`, what an outcome looks like on the wire in `error`, the
 //! only place that knows status codes of failures.
 
 mod accept;
+mod admin;
+mod admin_status;
 mod answer;
 mod body;
 mod error;
@@ -13,5 +15,7 @@ mod listen;
 mod options;
 mod route;
 
+pub use admin::{AdminView, listen_admin};
+pub use admin_status::{BatchingStatus, ModelStatus, TuneSource};
 pub use listen::{Listening, listen};
-pub use options::ServerOptions;
+pub use options::{AdminOptions, ServerOptions};

@@ -32,3 +32,12 @@ pub struct ServerOptions {
     /// Whether schema errors name the declared and the given inputs.
     pub schema_details: bool,
 }
+
+/// Where the admin server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminOptions {
+    /// Name or address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 lets the system pick.
+    pub port: u16,
+}

@@ -74,7 +74,7 @@ fn endpoint(path: &str, is_model: impl Fn(&str) -> bool) -> Option<Endpoint> {
 }
 
 /// Python's `urllib.parse.unquote`: damaged escapes stay, bytes that are not UTF-8 become U+FFFD.
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

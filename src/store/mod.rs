@@ -1,7 +1,8 @@
 //! Model directories on disk: where they are, whether they are whole, what lies in them.
 //!
 //! [`layout`](resolve) finds the directory that a path and a selector mean; [`ModelDir`] verifies
-//! one before any runtime sees it. All calls block: they are for start-up and loader threads.
+//! one before any runtime sees it; [`TuneCache`] keeps what was measured. All calls block: they are
+//! for start-up and loader threads.
 
 mod contained;
 mod layout;
@@ -11,6 +12,7 @@ mod onnx_file;
 mod onnx_wire;
 mod registry_file;
 mod source_path;
+mod tune_cache;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +24,4 @@ pub use model_dir_error::ModelDirError;
 pub use onnx_file::OnnxFileError;
 pub use registry_file::RegistryFileError;
 pub use source_path::SourcePathError;
+pub use tune_cache::{TuneCache, TuneConditions, TuneKey, TuneRecord};

@@ -105,7 +105,7 @@ fn time_runs(
 /// left, if a row goes on to cost what it did.
 fn fits(points: &[(usize, Duration)], rows: usize, left: Duration) -> bool {
     points.last().is_none_or(|(last, time)| {
-        let runs = 2 * rows.div_ceil(*last);
+        let runs = rows.div_ceil(*last).saturating_mul(2);
         u32::try_from(runs).is_ok_and(|runs| time.saturating_mul(runs) <= left)
     })
 }

@@ -7,11 +7,13 @@
 
 mod batching;
 mod cost;
+mod findings;
 mod measure;
 mod sample;
 
 pub use batching::{Batching, check_batching};
 pub use cost::{Costs, choose_batch_rows_max};
+pub use findings::Findings;
 pub use measure::{TuneOptions, measure};
 pub use sample::Sampler;
 

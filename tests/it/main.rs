@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed expectation is the report")]
 
+mod admin;
 mod bodies;
 mod cli;
 mod config_docs;

@@ -1,10 +1,12 @@
 //! The table of settings.
 
+mod cache;
 mod inference;
 mod log;
 mod onnxruntime;
 mod server;
 
+pub use cache::*;
 pub use inference::*;
 pub use log::*;
 pub use onnxruntime::*;
@@ -46,6 +48,8 @@ const fn known(name: &'static str) -> KnownVariable {
 pub const ALL: &[&Setting] = &[
     &HOST,
     &PORT,
+    &ADMIN_HOST,
+    &ADMIN_PORT,
     &WORKERS,
     &TIMEOUT,
     &BODY_BYTES_MAX,
@@ -71,6 +75,7 @@ pub const ALL: &[&Setting] = &[
     &ORT_PROVIDERS,
     &ORT_THREADS,
     &ORT_SPINNING,
+    &CACHE_DIR,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];

@@ -24,6 +24,29 @@ pub const PORT: Setting = Setting {
     meaning: "Port to listen on; 0 picks a free one, which the start-up line names.",
 };
 
+pub const ADMIN_HOST: Setting = Setting {
+    key: "server.admin_host",
+    flag: "admin-host",
+    short: None,
+    env: "FLOWGATE_ADMIN_HOST",
+    env_known: None,
+    default: None,
+    expected: "a host name or an IP address",
+    meaning: "Address of the admin port; if not set it is `server.host`.",
+};
+
+pub const ADMIN_PORT: Setting = Setting {
+    key: "server.admin_port",
+    flag: "admin-port",
+    short: None,
+    env: "FLOWGATE_ADMIN_PORT",
+    env_known: None,
+    default: Some("8082"),
+    expected: "`off` or a port from 0 to 65535",
+    meaning: "Port of probes and reports (`/live`, `/ready`, `/v1/models`); 0 picks a free one, \
+              which the start-up lines name.",
+};
+
 pub const WORKERS: Setting = Setting {
     key: "server.workers",
     flag: "workers",

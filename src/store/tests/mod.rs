@@ -3,4 +3,5 @@
 mod layout;
 mod model_dir;
 mod onnx_file;
+mod tune_cache;
 mod wire;

@@ -4,7 +4,7 @@ mod client;
 mod gate;
 mod server;
 
-pub(crate) use client::{Client, gzip};
+pub(crate) use client::{Client, Reply, gzip};
 pub(crate) use gate::{Gate, GatedModel};
 pub(crate) use server::TestServer;
 

@@ -1,0 +1,138 @@
+//! The admin port: probes and reports, on a server of its own, so that neither a flood of requests
+//! nor a full queue can silence them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use serde_json::{Value, json};
+
+use super::admin_status::ModelStatus;
+use super::error::{self, APPLICATION_JSON};
+use super::listen::{Listening, addresses};
+use super::options::AdminOptions;
+use super::route::percent_decode;
+
+/// Open connections, at most: probes and people are few.
+const CONNECTIONS_MAX: usize = 256;
+/// A client has this long to send the head of a request, and to be gone.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than the usual pause between two probes.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What the admin port shows of the process.
+pub struct AdminView {
+    models: Box<dyn Fn() -> Vec<ModelStatus> + Send + Sync>,
+    stopping: AtomicBool,
+}
+
+impl AdminView {
+    /// A view of a process that is ready. `models` tells what is served at the moment of the call,
+    /// quickly: it is asked on the admin server's event loop.
+    #[must_use]
+    pub fn new(models: impl Fn() -> Vec<ModelStatus> + Send + Sync + 'static) -> Self {
+        Self { models: Box::new(models), stopping: AtomicBool::new(false) }
+    }
+
+    /// From now on the process is live but no longer ready.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// Binds the admin port and prepares its one worker. Stop the server through its handle.
+///
+/// # Errors
+/// When the host does not resolve or the address cannot be bound.
+pub fn listen_admin(options: &AdminOptions, view: Arc<AdminView>) -> io::Result<Listening> {
+    let view = Data::from(view);
+    let server =
+        HttpServer::new(move || App::new().app_data(view.clone()).default_service(web::to(handle)))
+            .disable_signals()
+            .workers(1)
+            .worker_max_blocking_threads(1)
+            .max_connections(CONNECTIONS_MAX)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(HEAD_TIMEOUT)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_timeout(1)
+            .bind(addresses(&options.host, options.port)?.as_slice())?;
+    Listening::new(&server.addrs(), server.run())
+}
+
+/// Answers any request to the admin port.
+async fn handle(request: HttpRequest, view: Data<AdminView>) -> HttpResponse {
+    let path = percent_decode(request.path());
+    let Some(endpoint) = endpoint(&path) else { return error::not_found() };
+    if !matches!(request.method().as_str(), "GET" | "HEAD") {
+        return error::method_not_allowed("GET, HEAD");
+    }
+    match endpoint {
+        Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
+        Endpoint::Ready if view.is_ready() => answer(StatusCode::OK, &json!({"status": "ready"})),
+        Endpoint::Ready => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
+        Endpoint::Models => {
+            let models: Vec<_> = (view.models)().iter().map(ModelStatus::to_json).collect();
+            answer(StatusCode::OK, &json!({ "models": models }))
+        }
+        Endpoint::Model(name) => {
+            let models = (view.models)();
+            match models.iter().find(|status| status.id.name.as_str() == name) {
+                Some(status) => answer(StatusCode::OK, &status.to_json()),
+                None => error::not_found(),
+            }
+        }
+    }
+}
+
+/// What a path of the admin port stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Endpoint<'a> {
+    Live,
+    Ready,
+    Models,
+    Model(&'a str),
+}
+
+fn endpoint(path: &str) -> Option<Endpoint<'_>> {
+    Some(match path {
+        "/live" => Endpoint::Live,
+        "/ready" => Endpoint::Ready,
+        "/v1/models" => Endpoint::Models,
+        _ => Endpoint::Model(path.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?),
+    })
+}
+
+fn answer(status: StatusCode, body: &Value) -> HttpResponse {
+    error::start(status, APPLICATION_JSON).body(body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stands_for_one_thing_or_nothing() {
+        for (path, expected) in [
+            ("/live", Some(Endpoint::Live)),
+            ("/ready", Some(Endpoint::Ready)),
+            ("/v1/models", Some(Endpoint::Models)),
+            ("/v1/models/größe 2", Some(Endpoint::Model("größe 2"))),
+            ("/v1/models/", None),
+            ("/v1", None),
+            ("/", None),
+            ("/ping", None),
+            ("/invocations", None),
+        ] {
+            assert_eq!(endpoint(path), expected, "{path}");
+        }
+    }
+}

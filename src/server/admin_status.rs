@@ -1,0 +1,126 @@
+//! What the admin port says about a model, and how that looks as JSON (`docs/admin.md`).
+
+use serde_json::{Value, json};
+
+use crate::model::{GraphIo, ModelId, OutputKind};
+use crate::tensor::{DType, Dim, Dims};
+use crate::tune::{Batching, Costs};
+
+/// A served model version, as it is at this moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelStatus {
+    pub id: ModelId,
+    /// The engine and its version: `onnxruntime 1.31.1`.
+    pub engine: String,
+    /// The execution provider.
+    pub provider: String,
+    /// What the graph takes and gives.
+    pub io: GraphIo,
+    pub batching: BatchingStatus,
+}
+
+/// How requests for a model are run, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchingStatus {
+    pub batching: Batching,
+    /// Rows of one run, at most.
+    pub batch_rows_max: usize,
+    /// The lane's name.
+    pub lane: &'static str,
+    /// Why this lane, for people.
+    pub lane_reason: String,
+    pub costs: Costs,
+    pub source: TuneSource,
+    /// Requests that wait for a run at this moment.
+    pub queued_requests: usize,
+}
+
+/// Where `batch_rows_max` comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TuneSource {
+    /// The model was measured at this start.
+    Measured,
+    /// It was measured at an earlier start.
+    Cache,
+    /// The user set it.
+    Configured,
+}
+
+impl TuneSource {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Cache => "cache",
+            Self::Configured => "configured",
+        }
+    }
+}
+
+impl ModelStatus {
+    pub(super) fn to_json(&self) -> Value {
+        let inputs: Vec<_> = self
+            .io
+            .inputs
+            .iter()
+            .map(|input| tensor(&input.name, input.dtype, &input.dims))
+            .collect();
+        let outputs: Vec<_> = self
+            .io
+            .outputs
+            .iter()
+            .map(|output| match &output.kind {
+                OutputKind::Tensor { dtype, dims } => tensor(&output.name, *dtype, dims),
+                OutputKind::Maps => json!({"name": output.name, "type": "maps"}),
+            })
+            .collect();
+        json!({
+            "name": self.id.name.as_str(),
+            "version": self.id.version.0,
+            "engine": self.engine,
+            "provider": self.provider,
+            "inputs": inputs,
+            "outputs": outputs,
+            "batching": self.batching.to_json(),
+        })
+    }
+}
+
+impl BatchingStatus {
+    fn to_json(&self) -> Value {
+        let (requests, reason) = match &self.batching {
+            Batching::Merged => ("merged", None),
+            Batching::Alone(reason) => ("alone", Some(reason)),
+        };
+        // Nanoseconds are the finest that is measured.
+        let micros = |nanos: u128| nanos as f64 / 1000.0;
+        let points: Vec<_> = self
+            .costs
+            .points()
+            .iter()
+            .map(|(rows, time)| json!({"rows": rows, "micros": micros(time.as_nanos())}))
+            .collect();
+        json!({
+            "requests": requests,
+            "reason": reason,
+            "batch_rows_max": self.batch_rows_max,
+            "lane": self.lane,
+            "lane_reason": self.lane_reason,
+            "points": points,
+            "source": self.source.name(),
+            "queued_requests": self.queued_requests,
+        })
+    }
+}
+
+/// An input or output; -1 is a dimension of any size, as in a signature.
+fn tensor(name: &str, dtype: DType, dims: &Dims) -> Value {
+    let shape: Vec<_> = dims
+        .0
+        .iter()
+        .map(|dim| match dim {
+            Dim::Any => json!(-1),
+            Dim::Fixed(size) => json!(size),
+        })
+        .collect();
+    json!({"name": name, "type": dtype.name(), "shape": shape})
+}

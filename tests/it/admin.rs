@@ -1,0 +1,195 @@
+//! The admin port: probes, and what it says about models.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use flowgate::model::{
+    GraphInput, GraphIo, GraphOutput, ModelId, ModelName, OutputKind, VersionId,
+};
+use flowgate::server::{
+    AdminOptions, AdminView, BatchingStatus, ModelStatus, TuneSource, listen_admin,
+};
+use flowgate::tensor::{DType, Dim, Dims};
+use flowgate::tune::{Batching, Costs};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Reply};
+
+/// An admin server in this process; stops when dropped.
+struct Admin {
+    view: Arc<AdminView>,
+    /// What waits in the first model's queue, as the server will tell it.
+    queued: Arc<AtomicUsize>,
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    fn start() -> Self {
+        let queued = Arc::new(AtomicUsize::new(0));
+        let now = Arc::clone(&queued);
+        let view = AdminView::new(move || vec![merged(now.load(Ordering::Relaxed)), alone()]);
+        let view = Arc::new(view);
+        let (ready, started) = flume::bounded(1);
+        let shown = Arc::clone(&view);
+        let thread = Builder::new().name("admin-under-test".to_owned()).spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let options = AdminOptions { host: "127.0.0.1".to_owned(), port: 0 };
+                let listening = listen_admin(&options, shown).unwrap();
+                ready.send((listening.address, listening.handle)).unwrap();
+                listening.server.await.unwrap();
+            });
+        });
+        let (address, handle) = started.recv().unwrap();
+        Self { view, queued, address, handle, thread: Some(thread.unwrap()) }
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        Client::connect(self.address).request("GET", path, &[], b"")
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let reply = self.get(path);
+        assert_eq!(reply.status, 200, "{path}");
+        assert_eq!(reply.headers["content-type"], "application/json");
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn status(name: &str, outputs: Vec<GraphOutput>, batching: BatchingStatus) -> ModelStatus {
+    let input = GraphInput {
+        name: "x".to_owned(),
+        dtype: DType::F32,
+        dims: Dims(vec![Dim::Any, Dim::Fixed(11)]),
+    };
+    ModelStatus {
+        id: ModelId { name: ModelName::new(name).unwrap(), version: VersionId(2) },
+        engine: "onnxruntime 1.31.1".to_owned(),
+        provider: "CPUExecutionProvider".to_owned(),
+        io: GraphIo { inputs: vec![input], outputs },
+        batching,
+    }
+}
+
+fn merged(queued_requests: usize) -> ModelStatus {
+    let kind = OutputKind::Tensor { dtype: DType::I64, dims: Dims(vec![Dim::Any]) };
+    let points = vec![(1, Duration::from_nanos(9_808)), (2, Duration::from_nanos(10_264))];
+    let batching = BatchingStatus {
+        batching: Batching::Merged,
+        batch_rows_max: 2,
+        lane: "express",
+        lane_reason: "a run of 1 row takes 9.8 us".to_owned(),
+        costs: Costs::new(points),
+        source: TuneSource::Cache,
+        queued_requests,
+    };
+    let outputs = vec![
+        GraphOutput { name: "label".to_owned(), kind },
+        GraphOutput { name: "probabilities".to_owned(), kind: OutputKind::Maps },
+    ];
+    status("wine quality", outputs, batching)
+}
+
+fn alone() -> ModelStatus {
+    let batching = BatchingStatus {
+        batching: Batching::Alone("output `y` has 1 row for 2 rows of input".to_owned()),
+        batch_rows_max: 1,
+        lane: "queue",
+        lane_reason: "it is configured".to_owned(),
+        costs: Costs::default(),
+        source: TuneSource::Configured,
+        queued_requests: 0,
+    };
+    status("ranking", Vec::new(), batching)
+}
+
+#[test]
+fn a_model_is_described_whole() {
+    let admin = Admin::start();
+    admin.queued.store(7, Ordering::Relaxed);
+    let wine = json!({
+        "name": "wine quality",
+        "version": 2,
+        "engine": "onnxruntime 1.31.1",
+        "provider": "CPUExecutionProvider",
+        "inputs": [{"name": "x", "type": "float32", "shape": [-1, 11]}],
+        "outputs": [
+            {"name": "label", "type": "int64", "shape": [-1]},
+            {"name": "probabilities", "type": "maps"},
+        ],
+        "batching": {
+            "requests": "merged",
+            "reason": null,
+            "batch_rows_max": 2,
+            "lane": "express",
+            "lane_reason": "a run of 1 row takes 9.8 us",
+            "points": [{"rows": 1, "micros": 9.808}, {"rows": 2, "micros": 10.264}],
+            "source": "cache",
+            "queued_requests": 7,
+        },
+    });
+    assert_eq!(admin.json("/v1/models/wine%20quality"), wine);
+    let ranking = admin.json("/v1/models/ranking");
+    assert_eq!(ranking["batching"]["requests"], "alone");
+    assert_eq!(ranking["batching"]["reason"], "output `y` has 1 row for 2 rows of input");
+    assert_eq!(ranking["batching"]["source"], "configured");
+    assert_eq!(admin.json("/v1/models"), json!({"models": [wine, ranking]}));
+
+    admin.queued.store(0, Ordering::Relaxed);
+    let now = admin.json("/v1/models/wine%20quality");
+    assert_eq!(now["batching"]["queued_requests"], 0, "it tells what is, not what was");
+}
+
+#[test]
+fn probes_tell_a_live_process_from_a_ready_one() {
+    let admin = Admin::start();
+    assert_eq!(admin.json("/live"), json!({"status": "live"}));
+    assert_eq!(admin.json("/ready"), json!({"status": "ready"}));
+    admin.view.set_stopping();
+    assert_eq!(admin.json("/live"), json!({"status": "live"}));
+    let reply = admin.get("/ready");
+    assert_eq!((reply.status, reply.body), (503, br#"{"status":"stopping"}"#.to_vec()));
+}
+
+#[test]
+fn other_paths_and_methods_are_refused_as_on_the_data_port() {
+    let admin = Admin::start();
+    for path in ["/", "/ping", "/invocations", "/v1/models/", "/v1/models/nope", "/live/"] {
+        let reply = admin.get(path);
+        assert_eq!(reply.status, 404, "{path}");
+        assert_eq!(reply.body, br#"{"detail":"Not Found"}"#, "{path}");
+    }
+    for path in ["/live", "/ready", "/v1/models", "/v1/models/ranking"] {
+        let mut client = Client::connect(admin.address);
+        let reply = client.request("POST", path, &[], b"{}");
+        assert_eq!(reply.status, 405, "{path}");
+        assert_eq!(reply.headers["allow"], "GET, HEAD", "{path}");
+        assert_eq!(reply.body, br#"{"detail":"Method Not Allowed"}"#, "{path}");
+        let head = Client::connect(admin.address).request("HEAD", path, &[], b"");
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options = AdminOptions { host: "127.0.0.1".to_owned(), port };
+    let refused = actix_web::rt::System::new()
+        .block_on(async { listen_admin(&options, Arc::new(AdminView::new(Vec::new))).map(drop) });
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+}

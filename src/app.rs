@@ -22,8 +22,12 @@ use crate::config::{
 };
 use crate::model::ModelId;
 use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
-use crate::server::{Listening, ServerOptions, listen};
+use crate::server::{
+    AdminOptions, AdminView, BatchingStatus, Listening, ModelStatus, ServerOptions, TuneSource,
+    listen, listen_admin,
+};
 use crate::store::{ModelDir, ResolvedModel, resolve_all};
+use crate::tune::{Batching, Costs};
 use crate::wire::invocations::ScoringOptions;
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -120,7 +124,7 @@ fn start_log(options: LogOptions) {
 /// Loads every model and says how it went.
 fn check(config: &Config) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
-    for Loaded { servable, engine, inputs, warm_up } in load_all(config)? {
+    for Loaded { servable, engine, provider, inputs, warm_up, .. } in load_all(config)? {
         let verdict = match warm_up {
             WarmUp::Done => "ok".to_owned(),
             WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),
@@ -129,7 +133,8 @@ fn check(config: &Config) -> Result<ExitCode, Failure> {
                 format!("loads, but its example request fails: {error}")
             }
         };
-        say(format_args!("{}: {verdict}; {engine}, inputs {inputs}", servable.id()));
+        let id = servable.id();
+        say(format_args!("{id}: {verdict}; {engine} ({provider}), inputs {inputs}"));
     }
     Ok(code)
 }
@@ -143,6 +148,7 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
     }
     let lines: Vec<_> = loaded.iter().map(describe).collect();
     let names: Vec<_> = loaded.iter().map(|loaded| loaded.servable.id().name.clone()).collect();
+    let statuses: Vec<_> = loaded.iter().map(status).collect();
     let servables: Vec<Arc<Servable>> =
         loaded.into_iter().map(|loaded| Arc::new(loaded.servable)).collect();
     let table = ServingTable::new(servables).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -150,6 +156,15 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
     let pool = InferencePool::start(config.pool)
         .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
     let pool = Arc::new(pool);
+
+    let waiting = Arc::clone(&pool);
+    let view = Arc::new(AdminView::new(move || {
+        let mut now = statuses.clone();
+        for status in &mut now {
+            status.batching.queued_requests = waiting.queued();
+        }
+        now
+    }));
 
     System::new().block_on(async {
         let ServerOptions { host, port, .. } = &config.server;
@@ -160,12 +175,16 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
                      and --port"
                 ))
             })?;
+        let admin = open_admin(config.admin.as_ref(), &view)?;
         let url = format!("http://{}/invocations", listening.address);
         for (line, name) in lines.iter().zip(&names) {
             let also = if *name == default { format!(" and {url}") } else { String::new() };
             say(format_args!("{line}, at {url}/{name}{also}"));
         }
-        run_until_stopped(listening).await
+        if let Some(Listening { address, .. }) = &admin {
+            say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
+        }
+        run_until_stopped(listening, admin, &view).await
     })?;
 
     let left = pool.close(Instant::now() + JOIN_GRACE);
@@ -175,17 +194,55 @@ fn serve(config: &Config) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(Loaded { servable, engine, inputs, .. }: &Loaded) -> String {
+fn describe(Loaded { servable, engine, provider, inputs, .. }: &Loaded) -> String {
     let id = servable.id();
-    format!("serving {} version {} on {engine}, inputs {inputs}", id.name, id.version)
+    format!("serving {} version {} on {engine} ({provider}), inputs {inputs}", id.name, id.version)
 }
 
-/// Runs the server until a signal, then until its requests have finished or a second signal.
-async fn run_until_stopped(listening: Listening) -> Result<(), Failure> {
+fn status(Loaded { servable, engine, provider, io, .. }: &Loaded) -> ModelStatus {
+    let batching = BatchingStatus {
+        batching: Batching::Alone("every request has a run of its own".to_owned()),
+        batch_rows_max: 1,
+        lane: "queue",
+        lane_reason: "every run is an inference thread's".to_owned(),
+        costs: Costs::default(),
+        source: TuneSource::Configured,
+        queued_requests: 0,
+    };
+    let (id, io) = (servable.id().clone(), io.clone());
+    ModelStatus { id, engine: engine.clone(), provider: provider.clone(), io, batching }
+}
+
+/// Opens the admin port, if there is to be one.
+fn open_admin(
+    options: Option<&AdminOptions>,
+    view: &Arc<AdminView>,
+) -> Result<Option<Listening>, Failure> {
+    let Some(options) = options else { return Ok(None) };
+    listen_admin(options, Arc::clone(view)).map(Some).map_err(|error| {
+        let AdminOptions { host, port } = options;
+        Failure::Failed(format!(
+            "cannot listen on {host}, port {port}, for probes and reports: {error}; choose another \
+             port with --admin-port, 0 for a free one or `off` for none"
+        ))
+    })
+}
+
+/// Runs the server until a signal, then until its requests have finished or a second signal. The
+/// admin port answers all the while.
+async fn run_until_stopped(
+    listening: Listening,
+    admin: Option<Listening>,
+    view: &AdminView,
+) -> Result<(), Failure> {
     let Listening { server, handle, .. } = listening;
     let failed = |error: io::Error| Failure::Failed(format!("the server failed: {error}"));
     let mut stop = StopSignals::new().map_err(failed)?;
     let mut server = rt::spawn(server);
+    let admin = admin.map(|Listening { server, handle, .. }| {
+        rt::spawn(server);
+        handle
+    });
     let ended = tokio::select! {
         ended = &mut server => Some(ended),
         () = stop.next() => None,
@@ -194,9 +251,13 @@ async fn run_until_stopped(listening: Listening) -> Result<(), Failure> {
         return ended.map_err(io::Error::other).flatten().map_err(failed);
     }
     tracing::info!("stopping; a second signal ends it at once");
+    view.set_stopping();
     tokio::select! {
         () = handle.stop(true) => {}
         () = stop.next() => tracing::warn!("stopped by a second signal"),
+    }
+    if let Some(admin) = admin {
+        admin.stop(false).await;
     }
     Ok(())
 }

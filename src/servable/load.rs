@@ -23,8 +23,12 @@ pub struct LoadOptions {
 /// A loaded version, with what there is to say about it.
 pub struct Loaded {
     pub servable: Servable,
-    /// Engine and provider: `onnxruntime 1.31.1 (CPUExecutionProvider)`.
+    /// The engine and its version: `onnxruntime 1.31.1`.
     pub engine: String,
+    /// The execution provider: `CPUExecutionProvider`.
+    pub provider: String,
+    /// What the graph takes and gives.
+    pub io: GraphIo,
     /// Names and types of the inputs, shortened when there are many.
     pub inputs: String,
     pub warm_up: WarmUp,
@@ -62,7 +66,8 @@ pub fn load(
 
     let signature = mlmodel.signature.unwrap_or_default();
     let inputs = describe_inputs(&signature, loaded.io());
-    let engine = format!("{} ({})", backend.describe(), loaded.provider());
+    let (engine, provider) = (backend.describe(), loaded.provider().to_owned());
+    let io = loaded.io().clone();
     let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
     let servable = Servable::new(id, scoring, Arc::clone(&loaded));
     let warm_up = match serving_input {
@@ -72,7 +77,7 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
-    Ok(Loaded { servable, engine, inputs, warm_up })
+    Ok(Loaded { servable, engine, provider, io, inputs, warm_up })
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.

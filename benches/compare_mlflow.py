@@ -103,7 +103,7 @@ def main() -> None:
     mlflow = [str(VENV / "mlflow"), "models", "serve", "-m", str(options.model), "--env-manager",
               "local", "-h", "127.0.0.1", "-p", str(ports[0]), "-w", str(cores)]  # fmt: skip
     ours = [str(ROOT / "target/release/flowgate"), "serve", str(options.model), "--host",
-            "127.0.0.1", "--port", str(ports[1]), "--log-level", "error"]  # fmt: skip
+            "127.0.0.1", "--port", str(ports[1]), "--admin-port", "off", "--log-level", "error"]  # fmt: skip
     path = {"PATH": f"{VENV}:{os.environ['PATH']}"}
     with (
         tempfile.TemporaryDirectory() as scratch,

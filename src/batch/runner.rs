@@ -102,6 +102,17 @@ impl Runner {
         }
     }
 
+    /// Why requests take the lane that they take, for people.
+    pub fn lane_reason(&self) -> String {
+        match self.choice {
+            LaneChoice::Always(_) => "it is configured".to_owned(),
+            LaneChoice::Auto => {
+                let micros = self.estimate(1).as_secs_f64() * 1e6;
+                format!("a run of one row takes {micros:.1} us")
+            }
+        }
+    }
+
     /// What a run of `rows` rows takes, as things are.
     pub fn estimate(&self, rows: usize) -> Duration {
         let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));

@@ -50,6 +50,11 @@ impl<R: Request> Schedule<R> {
         self.lock().filled.iter().map(Queue::requests).sum()
     }
 
+    /// Requests that wait for one runner.
+    pub(super) fn requests_for(&self, runner: &Arc<Runner>) -> usize {
+        self.lock().find(runner).map_or(0, |queue| queue.requests())
+    }
+
     /// Notes that a client left whose request may still wait.
     pub(super) fn note_left(&self) {
         self.left.fetch_add(1, Ordering::Relaxed);

@@ -52,6 +52,11 @@ impl<R: Request> InferencePool<R> {
         self.schedule.requests()
     }
 
+    /// Number of requests that wait for `runner`.
+    pub fn queued_for(&self, runner: &Arc<Runner>) -> usize {
+        self.schedule.requests_for(runner)
+    }
+
     /// Whether a request for `runner` would be admitted now: to refuse it before it costs anything.
     ///
     /// # Errors

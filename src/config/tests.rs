@@ -59,11 +59,11 @@ fn the_admin_port_is_on_the_same_host_unless_it_has_its_own_or_is_off() {
 fn measurements_are_kept_in_the_cache_of_the_user_unless_told_otherwise() {
     let dir = |sources: &Sources| Config::check(sources).unwrap().cache_dir;
     let is = |path: &str| Some(Path::new(path).to_owned());
-    let home = ("HOME", "/home/ada");
-    assert_eq!(dir(&merge([], [home], "")), is("/home/ada/.cache/flowgate"));
+    let home = ("HOME", "/users/ada");
+    assert_eq!(dir(&merge([], [home], "")), is("/users/ada/.cache/flowgate"));
     assert_eq!(dir(&merge([], [home, ("XDG_CACHE_HOME", "/var/c")], "")), is("/var/c/flowgate"));
     let relative = ("XDG_CACHE_HOME", "relative");
-    assert_eq!(dir(&merge([], [home, relative], "")), is("/home/ada/.cache/flowgate"));
+    assert_eq!(dir(&merge([], [home, relative], "")), is("/users/ada/.cache/flowgate"));
     assert_eq!(dir(&merge([], [], "")), None, "a user without a home");
     assert_eq!(dir(&merge([], [home], "cache: {dir: /tmp/f}")), is("/tmp/f"));
     assert_eq!(dir(&merge([("cache-dir", "off")], [home], "cache: {dir: /tmp/f}")), None);

@@ -3,10 +3,10 @@
 use crate::backend::{Backend, LoadError, LoadSpec};
 use crate::batch::contain;
 use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, TensorDType, ValueType};
-use crate::store::ModelDir;
+use crate::store::{ModelDir, TuneCache};
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
-use super::tuning::tune;
+use super::tuning::Tuner;
 use super::{BatchOptions, ScoreError, Servable, Tuning};
 
 /// Inputs that a description names before it only counts the rest.
@@ -19,13 +19,20 @@ pub struct LoadOptions {
     pub providers: Option<Vec<String>>,
     pub scoring: ScoringOptions,
     pub batch: BatchOptions,
+    /// Measurements of earlier starts; `None`: measure each time.
+    pub tune_cache: Option<TuneCache>,
+    /// What a measurement depends on beside model, engine and batch options.
+    pub intra_op_threads: usize,
+    pub cores: usize,
 }
 
 /// A loaded version, with what there is to say about it.
 pub struct Loaded {
     pub servable: Servable,
-    /// Engine and provider: `onnxruntime 1.31.1 (CPUExecutionProvider)`.
+    /// The engine and its version: `onnxruntime 1.31.1`.
     pub engine: String,
+    /// The execution provider: `CPUExecutionProvider`.
+    pub provider: String,
     /// Names and types of the inputs, shortened when there are many.
     pub inputs: String,
     pub warm_up: WarmUp,
@@ -52,36 +59,36 @@ pub fn load(
     backend: &dyn Backend,
     options: &LoadOptions,
 ) -> Result<Loaded, LoadError> {
-    let ModelDir { mlmodel, onnx, graph, serving_input, .. } = dir;
     let providers = match &options.providers {
         Some(names) => {
             names.iter().map(|name| Provider { name: name.clone(), options: Vec::new() }).collect()
         }
-        None => onnx.providers,
+        None => dir.onnx.providers.clone(),
     };
-    let spec = LoadSpec { path: graph, providers, session: onnx.session };
+    let spec = LoadSpec { path: dir.graph.clone(), providers, session: dir.onnx.session.clone() };
     let loaded = backend.load(&spec)?;
+    let (engine, provider) = (backend.describe(), loaded.provider().to_owned());
+    let tuner = Tuner { dir: &dir, engine: format!("{engine} ({provider})"), options };
 
-    let signature = mlmodel.signature.unwrap_or_default();
+    let signature = dir.mlmodel.signature.clone().unwrap_or_default();
     let inputs = describe_inputs(&signature, loaded.io());
-    let engine = format!("{} ({})", backend.describe(), loaded.provider());
     let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
     // An example that cannot be decoded is found again by the warm-up, which says so.
-    let example = serving_input.as_deref().and_then(|example| {
+    let example = dir.serving_input.as_deref().and_then(|example| {
         let decoded = contain(&id, || scoring.decode(Some("application/json"), example));
         Some(decoded.ok()?.ok()?.feeds)
     });
-    let tuning = tune(&id.to_string(), &loaded, example, &options.batch);
+    let tuning = tuner.tune(&id, &*loaded, example);
     let runner = tuning.runner_options(options.batch.lane);
     let servable = Servable::new(id, scoring, loaded, runner);
-    let warm_up = match serving_input {
+    let warm_up = match dir.serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {
             Ok(()) => WarmUp::Done,
             Err(error) => WarmUp::Failed(error),
         },
     };
-    Ok(Loaded { servable, engine, inputs, warm_up, tuning })
+    Ok(Loaded { servable, engine, provider, inputs, warm_up, tuning })
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.

@@ -18,4 +18,4 @@ pub use load::{LoadOptions, Loaded, WarmUp, load};
 pub use pending::Pending;
 pub use servable::{Lanes, Servable};
 pub use table::{ServingTable, TableError};
-pub use tuning::{BatchOptions, Tuning};
+pub use tuning::{BatchOptions, TuneSource, Tuning};

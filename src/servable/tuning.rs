@@ -1,14 +1,17 @@
 //! How a model version is run: found out by running it, unless it is configured.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::LoadedModel;
 use crate::batch::{BatchLimits, Lane, LaneChoice, RunnerOptions, contain};
+use crate::model::ModelId;
+use crate::store::{ModelDir, TuneConditions, TuneKey};
 use crate::tensor::Tensor;
 use crate::tune::{
-    Batching, Costs, Sampler, TuneOptions, check_batching, choose_batch_rows_max, measure,
+    Batching, Costs, Findings, Sampler, TuneOptions, check_batching, choose_batch_rows_max, measure,
 };
+
+use super::LoadOptions;
 
 /// Rows that the tuner tries in one run, at most.
 const ROWS_MAX: usize = 1024;
@@ -30,37 +33,106 @@ pub struct Tuning {
     pub batching: Batching,
     pub limits: BatchLimits,
     pub costs: Costs,
-    /// Whether the limit of rows is the user's.
-    pub is_configured: bool,
+    pub source: TuneSource,
 }
 
-/// Tries the model. `example` is the tensors of its own example request, if it has one.
-pub(super) fn tune(
-    name: &str,
-    model: &Arc<dyn LoadedModel>,
-    example: Option<Vec<Tensor>>,
-    options: &BatchOptions,
-) -> Tuning {
-    let tried = contain(name, || {
-        let sampler = Sampler::new(model.io(), example);
-        let batching = match options.rows_max {
-            Some(1) => Batching::Alone("batch_rows_max is set to 1".to_owned()),
-            _ => check_batching(&**model, &sampler),
+/// Where `batch_rows_max` comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TuneSource {
+    /// The model was measured at this start.
+    Measured,
+    /// It was measured at an earlier start.
+    Cache,
+    /// The user set it.
+    Configured,
+}
+
+impl TuneSource {
+    /// The name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Cache => "cache",
+            Self::Configured => "configured",
+        }
+    }
+}
+
+/// Finds out how a model is best run.
+pub(super) struct Tuner<'a> {
+    pub(super) dir: &'a ModelDir,
+    /// Engine, version and provider.
+    pub(super) engine: String,
+    pub(super) options: &'a LoadOptions,
+}
+
+impl Tuner<'_> {
+    /// Tries the model, or remembers what came out the last time. `example` is the tensors of its
+    /// own example request, if it has one.
+    pub(super) fn tune(
+        &self,
+        id: &ModelId,
+        model: &dyn LoadedModel,
+        example: Option<Vec<Tensor>>,
+    ) -> Tuning {
+        let wanted = &self.options.batch;
+        let (findings, found) = self.find(id, model, example);
+        let rows_max = match (&findings.batching, wanted.rows_max) {
+            (Batching::Alone(_), _) => 1,
+            (Batching::Merged, Some(rows_max)) => rows_max,
+            (Batching::Merged, None) => choose_batch_rows_max(&findings.costs),
         };
-        let rows_max = options.rows_max.unwrap_or(ROWS_MAX).min(ROWS_MAX);
-        let limits = TuneOptions { time_max: options.tune_time_max, rows_max };
-        let costs = measure(&**model, &sampler, &batching, limits);
-        (batching, costs)
-    });
-    let (batching, costs) = tried.unwrap_or_else(|_panicked| {
-        (Batching::Alone("the engine panicked on sample rows".to_owned()), Costs::default())
-    });
-    let rows_max = match &batching {
-        Batching::Alone(_) => 1,
-        Batching::Merged => options.rows_max.unwrap_or_else(|| choose_batch_rows_max(&costs)),
-    };
-    let limits = BatchLimits { rows_max, delay_max: options.delay_max };
-    Tuning { batching, limits, costs, is_configured: options.rows_max.is_some() }
+        let Findings { mut batching, costs } = findings;
+        if wanted.rows_max == Some(1) {
+            batching = Batching::Alone("batch_rows_max is set to 1".to_owned());
+        }
+        let limits = BatchLimits { rows_max, delay_max: wanted.delay_max };
+        let source = if wanted.rows_max.is_some() { TuneSource::Configured } else { found };
+        Tuning { batching, limits, costs, source }
+    }
+
+    fn find(
+        &self,
+        id: &ModelId,
+        model: &dyn LoadedModel,
+        example: Option<Vec<Tensor>>,
+    ) -> (Findings, TuneSource) {
+        let time_max = self.options.batch.tune_time_max;
+        let cache = self.options.tune_cache.as_ref().and_then(|cache| {
+            let conditions = TuneConditions {
+                engine: self.engine.clone(),
+                intra_op_threads: self.options.intra_op_threads,
+                cores: self.options.cores,
+                rows_max: ROWS_MAX,
+                time_max,
+            };
+            Some((cache, TuneKey::of(self.dir, &conditions).ok()?))
+        });
+        if let Some(kept) = cache.as_ref().and_then(|(cache, key)| Findings::recall(cache, key)) {
+            return (kept, TuneSource::Cache);
+        }
+        let tried = contain(id, || {
+            let sampler = Sampler::new(model.io(), example);
+            let batching = check_batching(model, &sampler);
+            let options = TuneOptions { time_max, rows_max: ROWS_MAX };
+            let costs = measure(model, &sampler, &batching, options);
+            Findings { batching, costs }
+        });
+        let findings = match tried {
+            Ok(findings) => findings,
+            Err(_panicked) => {
+                let reason = "the engine panicked on sample rows".to_owned();
+                let findings =
+                    Findings { batching: Batching::Alone(reason), costs: Costs::default() };
+                return (findings, TuneSource::Measured);
+            }
+        };
+        if let Some((cache, key)) = &cache {
+            findings.keep(cache, key);
+        }
+        (findings, TuneSource::Measured)
+    }
 }
 
 impl Tuning {
@@ -87,7 +159,7 @@ impl Tuning {
             Batching::Merged => format!(
                 "requests run together up to {rows_max} rows ({}), {lane} lane ({:.1} us a row \
                  alone, {:.2} us in such a batch)",
-                if self.is_configured { "configured" } else { "measured best" },
+                self.source.name(),
                 micros(1),
                 micros(rows_max),
             ),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{GraphIo, ModelId, OutputKind};
+use crate::servable::TuneSource;
 use crate::tensor::{DType, Dim, Dims};
 use crate::tune::{Batching, Costs};
 
@@ -33,27 +34,6 @@ pub struct BatchingStatus {
     pub source: TuneSource,
     /// Requests that wait for a run at this moment.
     pub queued_requests: usize,
-}
-
-/// Where `batch_rows_max` comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TuneSource {
-    /// The model was measured at this start.
-    Measured,
-    /// It was measured at an earlier start.
-    Cache,
-    /// The user set it.
-    Configured,
-}
-
-impl TuneSource {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Cache => "cache",
-            Self::Configured => "configured",
-        }
-    }
 }
 
 impl ModelStatus {

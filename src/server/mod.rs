@@ -16,6 +16,6 @@ mod options;
 mod route;
 
 pub use admin::{AdminView, listen_admin};
-pub use admin_status::{BatchingStatus, ModelStatus, TuneSource};
+pub use admin_status::{BatchingStatus, ModelStatus};
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};

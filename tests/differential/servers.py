@@ -147,6 +147,7 @@ def flowgate(models: dict[str, Path], log: Path) -> Server:
     port = free_port()
     pairs = [f"{name}={directory}" for name, directory in models.items()]
     command = [str(binary()), "serve", *pairs, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--admin-port", "off", "--cache-dir", "off"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWGATE_")}
     environment = {"ORT_DYLIB_PATH": str(runtime_library())} | kept
     return Server(command, port, log, "/invocations/{model}", environment)

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::support::Client;
 
@@ -114,6 +114,11 @@ fn a_port_that_is_taken_ends_with_1() {
     let (code, _, stderr) = run(&["serve", MODEL, "--port", &port]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("cannot listen on 127.0.0.1"), "{stderr}");
+
+    let arguments = ["serve", MODEL, "--port", "0", "--admin-port", &port, "--cache-dir", "off"];
+    let (code, stdout, stderr) = run(&arguments);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("choose another port with --admin-port"), "{stderr}");
 }
 
 #[test]
@@ -128,20 +133,24 @@ struct Serving {
     child: Child,
     address: SocketAddr,
     line: String,
+    /// The rest of what it says on standard output.
+    more: BufReader<ChildStdout>,
 }
 
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = flowgate(&["serve", "--port", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            flowgate(&["serve", "--port", "0", "--admin-port", "0", "--cache-dir", "off"])
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut more = BufReader::new(child.stdout.take().unwrap());
+        more.read_line(&mut line).unwrap();
         let (_, rest) = line.split_once("http://").expect("the line names the address");
         let address = rest.split('/').next().unwrap().parse().unwrap();
-        Self { child, address, line }
+        Self { child, address, line, more }
     }
 
     fn signal(&self, name: &str) {
@@ -189,4 +198,23 @@ fn sigterm_and_sigint_end_with_0() {
         serving.signal(name);
         assert_eq!(serving.child.wait().unwrap().code(), Some(0), "{name}");
     }
+}
+
+#[test]
+fn the_last_start_up_line_names_the_admin_port() {
+    let mut serving = Serving::start(&[MODEL]);
+    let mut line = String::new();
+    serving.more.read_line(&mut line).unwrap();
+    let (_, rest) = line.split_once("http://").expect("the line names the address");
+    let admin = rest.split('/').next().unwrap().parse().unwrap();
+    assert_ne!(serving.address, admin);
+    let mut client = Client::connect(admin);
+    assert_eq!(client.request("GET", "/ready", &[], b"").status, 200);
+    let reply = client.request("GET", "/v1/models/wine-quality", &[], b"");
+    let model: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(model["name"], "wine-quality");
+    assert_eq!(model["provider"], "CPUExecutionProvider");
+    assert_eq!(model["inputs"][0]["shape"], serde_json::json!([-1, 11]));
+    assert!(model["batching"]["batch_rows_max"].as_u64().unwrap() >= 1);
+    assert_eq!(Client::connect(serving.address).request("GET", "/ready", &[], b"").status, 404);
 }

@@ -50,6 +50,7 @@ impl Server {
     fn launch(mut command: Command, models: &[(String, PathBuf)]) -> Result<Self, String> {
         let mut child = command
             .args(["serve", "--host", "127.0.0.1", "--port", "0"])
+            .args(["--admin-port", "off", "--cache-dir", "off"])
             .args(models.iter().map(|(name, dir)| format!("{name}={}", dir.display())))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())

@@ -1,0 +1,106 @@
+//! Wiring: from the command line to a running server, and back to an exit code. Nothing about
+//! models, requests or settings is decided here.
+
+mod log;
+mod models;
+mod serve;
+mod served;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::config::{
+    Command, Config, Environment, Invocation, Sources, misspelt_variables, parse_command,
+    read_file, to_yaml,
+};
+use crate::servable::{Loaded, WarmUp};
+
+use log::start_log;
+use models::load_all;
+
+/// Why the process ends badly; the text is one sentence for the operator.
+enum Failure {
+    /// What was asked makes no sense: exit code 2, as for flags that clap refuses.
+    Usage(String),
+    /// It makes sense, but it does not work: exit code 1.
+    Failed(String),
+}
+
+/// Runs the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match parse_command(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Nobody to tell if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let (text, code) = match execute(invocation) {
+        Ok(code) => return code,
+        Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
+        Err(Failure::Failed(text)) => (text, ExitCode::FAILURE),
+    };
+    let _ = writeln!(io::stderr().lock(), "flowgate: {text}");
+    code
+}
+
+fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
+    let environment = Environment::read();
+    let Invocation { command, flags, models, config } = invocation;
+    let file = match config.or_else(|| environment.config_file()) {
+        Some(path) => Some(read_file(&path).map_err(|error| {
+            Failure::Usage(format!("cannot read the configuration file: {error}"))
+        })?),
+        None => None,
+    };
+    let sources = Sources::merge(&flags, models, &environment, file.as_deref());
+    let config = Config::check(&sources).map_err(|faults| Failure::Usage(faults.to_string()))?;
+    if command == Command::Config {
+        say(to_yaml(&sources, &config).trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if config.models.is_empty() {
+        return Err(Failure::Usage(
+            "no model to serve; name a model directory (flowgate serve models/wine-quality), or \
+             list models in a file for --config"
+                .to_owned(),
+        ));
+    }
+    start_log(config.log);
+    for sentence in misspelt_variables(&environment) {
+        tracing::warn!("{sentence}");
+    }
+    match command {
+        Command::Check => check(&config),
+        Command::Serve | Command::Config => serve::serve(&config),
+    }
+}
+
+/// Prints a line for people. Nobody reading is no reason to stop.
+fn say(line: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Loads every model and says how it went.
+fn check(config: &Config) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    for loaded in load_all(config)? {
+        let Loaded { servable, engine, provider, inputs, warm_up, tuning } = loaded;
+        let verdict = match warm_up {
+            WarmUp::Done => "ok".to_owned(),
+            WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),
+            WarmUp::Failed(error) => {
+                code = ExitCode::FAILURE;
+                format!("loads, but its example request fails: {error}")
+            }
+        };
+        let batches = tuning.describe(servable.runner().lane());
+        let id = servable.id();
+        say(format_args!("{id}: {verdict}; {engine} ({provider}), inputs {inputs}; {batches}"));
+    }
+    Ok(code)
+}

@@ -372,8 +372,8 @@ fn batch_rows_max(text: &str) -> Option<Option<usize>> {
     if text == "auto" { Some(None) } else { parse::number(text, 1, COUNT_MAX).map(Some) }
 }
 
-/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's; 2 GiB
-/// where nobody knows.
+/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's;
+/// 2 GiB where nobody knows.
 fn memory_bytes() -> usize {
     let Ok(mut system) = System::new() else { return 2 << 30 };
     system.refresh_memory();

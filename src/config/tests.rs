@@ -173,9 +173,12 @@ fn models_come_from_the_command_line_else_from_the_file() {
 }
 
 #[test]
-fn the_memory_for_bodies_follows_the_size_of_one() {
+fn the_memory_for_requests_holds_one_body_at_least() {
     let config = Config::check(&merge([("body-bytes-max", "4GiB")], [], "")).unwrap();
-    assert_eq!(config.server.requests_bytes_max, 4 << 30);
+    assert!(config.server.requests_bytes_max >= 4 << 30);
+    let given = [("body-bytes-max", "1MiB"), ("requests-bytes-max", "3MiB")];
+    let config = Config::check(&merge(given, [], "")).unwrap();
+    assert_eq!(config.server.requests_bytes_max, 3 << 20);
     let faults = faults(&merge([("requests-bytes-max", "1MiB")], [], ""));
     assert!(faults.concat().starts_with("server.requests_bytes_max (flag --requests-bytes-max)"));
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::batch::{self, Computed, contain};
 use crate::tensor::Tensor;
 use crate::wire::coding::Coding;
-use crate::wire::invocations::{Decoded, Layout};
+use crate::wire::invocations::{Decoded, Layout, Scoring};
 
 use super::answer::Timing;
 use super::{Answer, Compress, Request, ScoreError, Servable, Share};
@@ -36,6 +36,8 @@ struct Body {
     content_type: Option<String>,
     coding: Option<Coding>,
     bytes_max: usize,
+    /// Whether the decoder of usual bodies has given it up already.
+    is_unusual: bool,
 }
 
 impl Pending {
@@ -46,7 +48,7 @@ impl Pending {
         decoded: Decoded,
         decode_time: Duration,
     ) -> Result<(Self, Vec<Tensor>, Reply), ScoreError> {
-        let (mut pending, reply) = Self::undecoded(servable, request);
+        let (mut pending, reply) = Self::undecoded(servable, request, false);
         // The body's memory is free from here on; the wait may be long.
         pending.body = None;
         pending.decode_time = decode_time;
@@ -54,12 +56,18 @@ impl Pending {
         Ok((pending, feeds, reply))
     }
 
-    /// A request whose body is decoded when its turn comes.
-    pub(super) fn undecoded(servable: &Arc<Servable>, request: Request) -> (Self, Reply) {
+    /// A request whose body is decoded when its turn comes. `is_unusual`: it is no usual body, as
+    /// was tried.
+    pub(super) fn undecoded(
+        servable: &Arc<Servable>,
+        request: Request,
+        is_unusual: bool,
+    ) -> (Self, Reply) {
         let Request { content_type, body, coding, body_bytes_max, deadline, compress, share } =
             request;
         let (reply, answer) = oneshot::channel();
-        let body = Body { bytes: body, content_type, coding, bytes_max: body_bytes_max };
+        let body =
+            Body { bytes: body, content_type, coding, bytes_max: body_bytes_max, is_unusual };
         let pending = Self {
             servable: Arc::clone(servable),
             body: Some(body),
@@ -82,6 +90,33 @@ impl Pending {
     }
 }
 
+impl Body {
+    /// The memory that each step may take is reserved before the step.
+    fn decode(&self, scoring: &Scoring, share: &mut Share) -> Result<Decoded, ScoreError> {
+        let content_type = self.content_type.as_deref();
+        let unpacked;
+        let plain: &[u8] = match self.coding {
+            None => &self.bytes,
+            Some(coding) => {
+                let packed = share.bytes();
+                share.grow(self.bytes_max)?;
+                unpacked = coding.decode(&self.bytes, self.bytes_max)?;
+                share.hold(packed + unpacked.len())?;
+                &unpacked
+            }
+        };
+        let held = share.bytes();
+        if !self.is_unusual {
+            share.hold(held.saturating_add(scoring.usual_bytes_max(plain.len())))?;
+            if let Some(decoded) = scoring.decode_usual(content_type, plain) {
+                return Ok(decoded);
+            }
+        }
+        share.hold(held.saturating_add(scoring.exact_bytes_max(content_type, plain)))?;
+        Ok(scoring.decode_exactly(content_type, plain)?)
+    }
+}
+
 impl batch::Request for Pending {
     type Error = ScoreError;
 
@@ -95,16 +130,9 @@ impl batch::Request for Pending {
 
     fn decode(&mut self) -> Result<Vec<Tensor>, ScoreError> {
         let start = Instant::now();
-        let Some(Body { bytes, content_type, coding, bytes_max }) = self.body.take() else {
-            return Err(ScoreError::Closed);
-        };
-        let content_type = content_type.as_deref();
-        let plain = match coding {
-            None => bytes,
-            Some(coding) => coding.decode(&bytes, bytes_max)?.into(),
-        };
-        let decoded = self.servable.decode(content_type, &plain, &mut self.share)?;
-        drop(plain);
+        let Some(body) = self.body.take() else { return Err(ScoreError::Closed) };
+        let decoded = body.decode(self.servable.scoring(), &mut self.share)?;
+        drop(body);
         self.decode_time = start.elapsed();
         self.keep(decoded)
     }

@@ -50,6 +50,11 @@ impl Servable {
         &self.id
     }
 
+    /// The protocol.
+    pub(super) fn scoring(&self) -> &Scoring {
+        &self.scoring
+    }
+
     /// What runs the graph.
     pub fn runner(&self) -> &Arc<Runner> {
         &self.runner
@@ -67,7 +72,13 @@ impl Servable {
     ) -> Result<Answer, ScoreError> {
         let now = Instant::now();
         let deadline = request.deadline;
-        let reply = if let Some(decoded) = contain(&self.id, || self.decode_inline(&request))? {
+        let is_inline = request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none();
+        let decode = || {
+            let usual =
+                || self.scoring.decode_usual(request.content_type.as_deref(), &request.body);
+            is_inline.then(usual).flatten()
+        };
+        let reply = if let Some(decoded) = contain(&self.id, decode)? {
             let end = Instant::now();
             let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
             let job = Job::new(pending, feeds, end);
@@ -80,7 +91,7 @@ impl Servable {
             reply
         } else {
             let bytes = request.body.len();
-            let (pending, reply) = Pending::undecoded(self, request);
+            let (pending, reply) = Pending::undecoded(self, request, is_inline);
             lanes.pool.push_undecoded(&self.runner, pending, bytes, now)?;
             reply
         };
@@ -109,25 +120,6 @@ impl Servable {
         Ok(())
     }
 
-    /// Body to feeds, if that is sure to be quick.
-    fn decode_inline(&self, request: &Request) -> Option<Decoded> {
-        let is_small = request.body.len() <= DECODE_INLINE_BYTES_MAX;
-        if !is_small || request.coding.is_some() {
-            return None;
-        }
-        self.scoring.decode_usual(request.content_type.as_deref(), &request.body)
-    }
-
-    /// Body to feeds, whatever it takes.
-    pub(super) fn decode(
-        &self,
-        content_type: Option<&str>,
-        plain: &[u8],
-        _share: &mut Share,
-    ) -> Result<Decoded, ScoreError> {
-        Ok(self.scoring.decode(content_type, plain)?)
-    }
-
     /// Outputs to body, compressed if it is to be.
     pub(super) fn encode(
         &self,
@@ -136,9 +128,11 @@ impl Servable {
         compress: Option<Compress>,
         share: &mut Share,
     ) -> Result<(Vec<u8>, Option<Coding>), ScoreError> {
-        let mut body = Vec::new();
+        let bytes_max = self.scoring.answer_bytes_max(outputs, layout);
+        share.grow(bytes_max)?;
+        let mut body = Vec::with_capacity(bytes_max);
         self.scoring.encode(outputs, layout, &mut body)?;
-        let _ = share;
+        share.hold(body.len())?;
         if let Some(Compress { coding, bytes_min }) = compress
             && body.len() >= bytes_min
             && let Some(packed) = coding.encode(&body)

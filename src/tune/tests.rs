@@ -105,7 +105,7 @@ fn maps_are_compared_by_class_and_number() {
             let rows = x.shape()[0];
             let key = if keys { class(rows) } else { class(0) };
             let number = if numbers { rows as f64 } else { 1.0 };
-            Some(vec![Output::Maps(vec![vec![(key, number)]; rows])])
+            Some(vec![Output::Maps(vec![vec![(key, number)]; rows].into_iter().collect())])
         };
         let model = Function::new(&[(DType::F32, &[Dim::Any])], OutputKind::Maps, compute);
         assert_eq!(check(&model, None) == Batching::Merged, merged, "{keys} {numbers}");

@@ -10,9 +10,8 @@ use actix_web::dev::ServerHandle;
 use flowgate::model::{
     GraphInput, GraphIo, GraphOutput, ModelId, ModelName, OutputKind, VersionId,
 };
-use flowgate::server::{
-    AdminOptions, AdminView, BatchingStatus, ModelStatus, TuneSource, listen_admin,
-};
+use flowgate::servable::TuneSource;
+use flowgate::server::{AdminOptions, AdminView, BatchingStatus, ModelStatus, listen_admin};
 use flowgate::tensor::{DType, Dim, Dims};
 use flowgate::tune::{Batching, Costs};
 use serde_json::{Value, json};

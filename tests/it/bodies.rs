@@ -46,8 +46,8 @@ fn bodies_up_to_the_limit_are_read_whole_however_they_are_cut() {
 }
 
 #[test]
-fn bodies_of_all_requests_together_are_bounded_whether_their_clients_wait_or_not() {
-    let limits = [("body-bytes-max", "128KiB"), ("requests-bytes-max", "128KiB")];
+fn memory_of_all_requests_together_is_bounded_whether_their_clients_wait_or_not() {
+    let limits = [("body-bytes-max", "256KiB"), ("requests-bytes-max", "4MiB")];
     let server = TestServer::start_held(&limits);
     let mut running = server.client();
     let head = "POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
@@ -55,29 +55,42 @@ fn bodies_of_all_requests_together_are_bounded_whether_their_clients_wait_or_not
     running.send(post(ONE_ROW).as_bytes());
     server.gate.wait_for_arrivals(1);
 
-    let body = format!("{ONE_ROW}{}", " ".repeat((128 << 10) - ONE_ROW.len()));
-    let mut waiting = server.client();
-    waiting.send(post(&body).as_bytes());
-    while server.pool.queued() < 1 {
-        std::thread::yield_now();
-    }
-    let refused = server.client().post(ONE_ROW);
+    let body = format!("{ONE_ROW}{}", " ".repeat((256 << 10) - ONE_ROW.len()));
+    let wait = |i| {
+        let mut client = server.client();
+        client.send(post(&body).as_bytes());
+        while server.pool.queued() <= i {
+            std::thread::yield_now();
+        }
+        client
+    };
+    let waiting: Vec<_> = (0..15).map(wait).collect();
+    let refused = server.client().post(&body);
     refused.assert_envelope(429, "RESOURCE_EXHAUSTED");
     assert_eq!(refused.header("retry-after"), Some("1"));
 
     drop(waiting);
-    // The worker is one thread: once it has answered this, it has seen the connection end.
+    // The worker is one thread: once it has answered this, it has seen the connections end.
     for _ in 0..10 {
         assert_eq!(server.client().request("GET", "/ping", &[], b"").status, 200);
     }
-    server.client().post(ONE_ROW).assert_envelope(429, "RESOURCE_EXHAUSTED");
+    server.client().post(&body).assert_envelope(429, "RESOURCE_EXHAUSTED");
 
     server.gate.open();
     assert_eq!(running.reply().text(), ECHOED);
-    while server.pool.queued() > 0 || server.client().post(&body).status == 429 {
+    while server.pool.queued() > 0 {
         std::thread::yield_now();
     }
     assert_eq!(server.client().post(&body).text(), ECHOED);
+}
+
+#[test]
+fn a_request_that_could_never_be_decoded_is_413() {
+    let limits = [("body-bytes-max", "256KiB"), ("requests-bytes-max", "256KiB")];
+    let server = TestServer::start(&limits);
+    let body = format!("{ONE_ROW}{}", " ".repeat((256 << 10) - ONE_ROW.len()));
+    server.client().post(&body).assert_envelope(413, "BAD_REQUEST");
+    assert_eq!(server.client().post(ONE_ROW).text(), ECHOED);
 }
 
 #[test]

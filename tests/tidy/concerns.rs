@@ -39,7 +39,7 @@ const CONCERNS: [Concern; 7] = [
     },
     Concern {
         words: &["thread::Builder", "thread::spawn", "Builder::new().name", "spawn_blocking"],
-        homes: &["src/batch/threads.rs", "src/app.rs"],
+        homes: &["src/batch/threads.rs", "src/app/"],
         reason: "every thread has a name, an owner, a stop signal and a join: few places start one",
     },
     Concern {

@@ -18,7 +18,7 @@ use super::convert::{Budget, convert};
 use super::pandas::{Missing, Notes};
 
 /// Bytes that are taken for each byte of a file, most of all by what its footer says of columns.
-const FOOTER_FACTOR: usize = 32;
+const FOOTER_FACTOR: usize = 64;
 /// Bytes that are taken for each byte that its pages announce: unpacked, as cells, as tensors.
 const PAGES_FACTOR: usize = 6;
 

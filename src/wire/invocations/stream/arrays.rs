@@ -154,7 +154,7 @@ fn array(target: &ArrayTarget, cursor: &mut Cursor<'_>) -> Option<Tensor> {
             _ => None,
         }),
         (DType::Str, _) => of(target, cursor, |c| match c {
-            Cell::Text(text) if !text.contains('\0') => Some(text.into_owned()),
+            Cell::Text(text) if !text.contains('\0') => Some(text.to_owned()),
             _ => None,
         }),
         (DType::F32 | DType::F64, _) => None,
@@ -170,24 +170,54 @@ fn nested<T>(
     values: &mut Vec<T>,
     convert: &impl Fn(Cell<'_>) -> Option<T>,
 ) -> Option<()> {
-    cursor.expect(b'[')?;
-    let mut count = 0;
-    loop {
-        if depth + 1 == rank {
-            values.push(convert(cursor.cell()?)?);
-        } else {
-            nested(cursor, depth + 1, rank, shape, values, convert)?;
-        }
-        count += 1;
-        if !cursor.more(b']')? {
-            break;
-        }
-    }
-    // Inner levels are finished first, so a level's length is put in front of theirs.
     let known = rank - 1 - depth;
+    let is_first = shape.len() == known;
+    let count = if known == 0 {
+        let before = cursor.remaining();
+        let count = flat(cursor, values, convert)?;
+        if is_first {
+            values.reserve(more_like_it(count, before - cursor.remaining(), cursor.remaining()));
+        }
+        count
+    } else {
+        cursor.expect(b'[')?;
+        let mut count = 0;
+        loop {
+            nested(cursor, depth + 1, rank, shape, values, convert)?;
+            count += 1;
+            if !cursor.more(b']')? {
+                break count;
+            }
+        }
+    };
+    // Inner levels are finished first, so a level's length is put in front of theirs.
     if shape.len() == known {
         shape.insert(0, count);
         return Some(());
     }
     (shape[shape.len() - 1 - known] == count).then_some(())
+}
+
+/// Reads a list of values and counts them.
+fn flat<T>(
+    cursor: &mut Cursor<'_>,
+    values: &mut Vec<T>,
+    convert: &impl Fn(Cell<'_>) -> Option<T>,
+) -> Option<usize> {
+    let before = values.len();
+    cursor.expect(b'[')?;
+    loop {
+        values.push(convert(cursor.cell()?)?);
+        if !cursor.more(b']')? {
+            return Some(values.len() - before);
+        }
+    }
+}
+
+/// How many values the rest of a body holds, if they are as long as those that were read: `count`
+/// in `bytes_read`. At most one in two bytes.
+pub(super) fn more_like_it(count: usize, bytes_read: usize, bytes_left: usize) -> usize {
+    let expected = bytes_left as f64 * (count as f64 / bytes_read.max(1) as f64);
+    // A little more than that, as growing would move all that is there.
+    ((expected * 1.1) as usize).min(bytes_left / 2)
 }

@@ -1,5 +1,6 @@
 //! Named columns of scalars: data frames by row, by record, or by column.
 
+use super::arrays::more_like_it;
 use super::cursor::{Cell, Cursor, Number};
 use crate::model::{ColumnType, Columns, GraphIo, ValueType};
 use crate::tensor::{DType, Tensor};
@@ -20,6 +21,8 @@ pub(super) struct ColumnTarget {
 #[derive(Clone, Debug)]
 struct Column {
     name: String,
+    /// `"name":`, where that is how JSON writes it.
+    member: Option<Vec<u8>>,
     ty: ColumnType,
     required: bool,
 }
@@ -45,9 +48,12 @@ impl ColumnTarget {
         }
         let columns = columns.specs.iter().map(|spec| match spec.ty {
             ValueType::Scalar(ColumnType::Binary | ColumnType::Datetime) => None,
-            ValueType::Scalar(ty) => {
-                Some(Column { name: spec.name.clone(), ty, required: spec.required })
-            }
+            ValueType::Scalar(ty) => Some(Column {
+                name: spec.name.clone(),
+                member: plain_member(&spec.name),
+                ty,
+                required: spec.required,
+            }),
             _ => None,
         });
         let columns = columns.collect::<Option<Vec<_>>>()?;
@@ -113,6 +119,11 @@ impl ColumnTarget {
     }
 }
 
+fn plain_member(name: &str) -> Option<Vec<u8>> {
+    let is_plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+    is_plain.then(|| format!("\"{name}\":").into_bytes())
+}
+
 /// The float type of the graph, if all columns are numbers that pandas would hold in one matrix
 /// of floats.
 fn matrix_type(columns: &[Column], io: &GraphIo) -> Option<DType> {
@@ -153,48 +164,151 @@ impl Sink {
         if dtype == DType::F32 { Self::F32(Vec::new()) } else { Self::F64(Vec::new()) }
     }
 
-    /// Makes room for another row of a matrix.
-    fn start_row(&mut self, width: usize) {
+    /// Reads another row.
+    fn row(
+        &mut self,
+        form: RowForm,
+        target: &ColumnTarget,
+        places: &[Place],
+        cursor: &mut Cursor<'_>,
+    ) -> Option<()> {
+        let width = target.columns.len();
+        let float = |place: usize, cell| as_float(cell, target.columns[place].ty);
         match self {
-            Self::F32(values) => values.resize(values.len() + width, 0.0),
-            Self::F64(values) => values.resize(values.len() + width, 0.0),
-            Self::Columns(_) => {}
+            Self::F32(values) => {
+                let row = added(values, width);
+                form.cells(target, places, cursor, |place, cell| {
+                    row[place] = float(place, cell)? as f32;
+                    Some(())
+                })
+            }
+            Self::F64(values) => {
+                let row = added(values, width);
+                form.cells(target, places, cursor, |place, cell| {
+                    row[place] = float(place, cell)?;
+                    Some(())
+                })
+            }
+            Self::Columns(series) => form
+                .cells(target, places, cursor, |place, cell| push(series[place].as_mut()?, cell)),
         }
     }
 
-    /// Puts a cell of the last row.
-    fn put(&mut self, place: usize, column: &Column, width: usize, cell: Cell<'_>) -> Option<()> {
+    /// Makes room for as many more rows as the rest of the body may hold.
+    fn expect_rows(&mut self, bytes_read: usize, bytes_left: usize) {
         match self {
             Self::F32(values) => {
-                let at = values.len() - width + place;
-                values[at] = as_float(&cell, column.ty)? as f32;
+                values.reserve(more_like_it(values.len(), bytes_read, bytes_left));
             }
             Self::F64(values) => {
-                let at = values.len() - width + place;
-                values[at] = as_float(&cell, column.ty)?;
+                values.reserve(more_like_it(values.len(), bytes_read, bytes_left));
             }
-            Self::Columns(series) => push(series[place].as_mut()?, cell)?,
+            Self::Columns(_) => {}
+        }
+    }
+}
+
+/// Another row of a matrix.
+fn added<T: Clone + Default>(values: &mut Vec<T>, width: usize) -> &mut [T] {
+    let from = values.len();
+    values.resize(from + width, T::default());
+    &mut values[from..]
+}
+
+/// How a row is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowForm {
+    List,
+    Record,
+}
+
+impl RowForm {
+    /// Reads a row that has the columns of `places`, in that order.
+    #[inline]
+    fn cells<'a>(
+        self,
+        target: &ColumnTarget,
+        places: &[Place],
+        cursor: &mut Cursor<'a>,
+        mut put: impl FnMut(usize, Cell<'a>) -> Option<()>,
+    ) -> Option<()> {
+        let (open, close) = match self {
+            Self::List => (b'[', b']'),
+            Self::Record => (b'{', b'}'),
+        };
+        cursor.expect(open)?;
+        for (i, place) in places.iter().enumerate() {
+            if self == Self::Record {
+                member(target, *place, cursor)?;
+            }
+            let cell = cursor.cell()?;
+            if let Some(place) = *place {
+                put(place, cell)?;
+            }
+            let more = cursor.more(close)?;
+            if more == (i + 1 == places.len()) {
+                return None;
+            }
         }
         Some(())
     }
 }
 
+/// The name of the column at `place`, or any name of none.
+#[inline]
+fn member(target: &ColumnTarget, place: Place, cursor: &mut Cursor<'_>) -> Option<()> {
+    let Some(place) = place else {
+        return target.place(cursor.name()?, 0).is_none().then_some(());
+    };
+    let column = &target.columns[place];
+    cursor.skip_blanks();
+    if column.member.as_ref().is_some_and(|member| cursor.take_bytes(member)) {
+        return Some(());
+    }
+    (cursor.name()? == column.name).then_some(())
+}
+
 /// A number cell of a column in that column's own precision, as a double.
-fn as_float(cell: &Cell<'_>, ty: ColumnType) -> Option<f64> {
+#[inline]
+fn as_float(cell: Cell<'_>, ty: ColumnType) -> Option<f64> {
     match (ty, cell) {
-        (ColumnType::Double, Cell::Number(Number::Float(value))) => Some(*value),
+        (ColumnType::Double, Cell::Number(Number::Float(value))) => Some(value),
         (ColumnType::Double | ColumnType::Long, Cell::Number(Number::Int(value))) => {
-            Some(*value as f64)
+            Some(value as f64)
         }
         (ColumnType::Double | ColumnType::Float, Cell::Null) => Some(f64::NAN),
-        (ColumnType::Float, Cell::Number(Number::Float(value))) => Some(f64::from(*value as f32)),
+        (ColumnType::Float, Cell::Number(Number::Float(value))) => Some(f64::from(value as f32)),
         (ColumnType::Float, Cell::Number(Number::Int(value))) => {
-            (value.unsigned_abs() <= F32_INT_MAX).then_some(*value as f64)
+            (value.unsigned_abs() <= F32_INT_MAX).then_some(value as f64)
         }
         (ColumnType::Integer, Cell::Number(Number::Int(value))) => {
-            i32::try_from(*value).ok().map(f64::from)
+            i32::try_from(value).ok().map(f64::from)
         }
         _ => None,
+    }
+}
+
+/// Reads a list of cells, `expected` of them if that is known.
+fn list(series: &mut Series, expected: Option<usize>, cursor: &mut Cursor<'_>) -> Option<()> {
+    cursor.expect(b'[')?;
+    // A column of doubles is what most models have.
+    if let Series::F64(values) = series {
+        values.reserve(expected.unwrap_or_default());
+        return each(cursor, |cell| {
+            values.push(as_float(cell, ColumnType::Double)?);
+            Some(())
+        });
+    }
+    each(cursor, |cell| push(series, cell))
+}
+
+#[inline]
+fn each<'a>(cursor: &mut Cursor<'a>, mut put: impl FnMut(Cell<'a>) -> Option<()>) -> Option<()> {
+    loop {
+        put(cursor.cell()?)?;
+        if !cursor.more(b']')? {
+            return Some(());
+        }
     }
 }
 
@@ -205,9 +319,9 @@ fn push(series: &mut Series, cell: Cell<'_>) -> Option<()> {
             values.push(i32::try_from(value).ok()?);
         }
         (Series::I64(values), Cell::Number(Number::Int(value))) => values.push(value),
-        (Series::F32(values), cell) => values.push(as_float(&cell, ColumnType::Float)? as f32),
-        (Series::F64(values), cell) => values.push(as_float(&cell, ColumnType::Double)?),
-        (Series::Object(values), Cell::Text(text)) => values.push(Value::Str(text.into_owned())),
+        (Series::F32(values), cell) => values.push(as_float(cell, ColumnType::Float)? as f32),
+        (Series::F64(values), cell) => values.push(as_float(cell, ColumnType::Double)?),
+        (Series::Object(values), Cell::Text(text)) => values.push(Value::Str(text.to_owned())),
         _ => return None,
     }
     Some(())
@@ -215,7 +329,6 @@ fn push(series: &mut Series, cell: Cell<'_>) -> Option<()> {
 
 /// `{"columns": [...], "index": [...], "data": [[...], ...]}`, the names before the data.
 pub(super) fn split(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
-    let width = target.columns.len();
     cursor.expect(b'{')?;
     let (mut places, mut index, mut filled) = (None, None, None);
     loop {
@@ -225,16 +338,7 @@ pub(super) fn split(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<De
             "data" if filled.is_none() => {
                 let places = places.as_deref()?;
                 let mut sink = target.start(places)?;
-                let mut rows = 0;
-                cursor.expect(b'[')?;
-                loop {
-                    sink.start_row(width);
-                    row(target, places, &mut sink, cursor)?;
-                    rows += 1;
-                    if !cursor.more(b']')? {
-                        break;
-                    }
-                }
+                let rows = rows(RowForm::List, target, places, &mut sink, cursor)?;
                 filled = Some((sink, rows));
             }
             _ => return None,
@@ -262,24 +366,27 @@ fn names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Place>> {
     }
 }
 
-fn row(
+/// Reads a list of rows and counts them.
+fn rows(
+    form: RowForm,
     target: &ColumnTarget,
     places: &[Place],
     sink: &mut Sink,
     cursor: &mut Cursor<'_>,
-) -> Option<()> {
+) -> Option<usize> {
     cursor.expect(b'[')?;
-    for (i, place) in places.iter().enumerate() {
-        let cell = cursor.cell()?;
-        if let Some(place) = *place {
-            sink.put(place, &target.columns[place], target.columns.len(), cell)?;
+    let before = cursor.remaining();
+    let mut rows = 0;
+    loop {
+        sink.row(form, target, places, cursor)?;
+        rows += 1;
+        if rows == 1 {
+            sink.expect_rows(before - cursor.remaining(), cursor.remaining());
         }
-        let more = cursor.more(b']')?;
-        if more == (i + 1 == places.len()) {
-            return None;
+        if !cursor.more(b']')? {
+            return Some(rows);
         }
     }
-    Some(())
 }
 
 /// `[{"a": 1, ...}, ...]`: every record with the same columns as the first.
@@ -288,23 +395,15 @@ pub(super) fn records(
     extras: Extras,
     cursor: &mut Cursor<'_>,
 ) -> Option<Decoded> {
-    let width = target.columns.len();
-    cursor.expect(b'[')?;
     // The first record is read twice: once for its names.
-    let places = record_names(target, &mut cursor.clone())?;
+    let mut ahead = cursor.clone();
+    ahead.expect(b'[')?;
+    let places = record_names(target, &mut ahead)?;
     if extras == Extras::Count && places.iter().any(Option::is_none) {
         return None;
     }
     let mut sink = target.start(&places)?;
-    let mut rows = 0;
-    loop {
-        sink.start_row(width);
-        record(target, &places, &mut sink, cursor)?;
-        rows += 1;
-        if !cursor.more(b']')? {
-            break;
-        }
-    }
+    let rows = rows(RowForm::Record, target, &places, &mut sink, cursor)?;
     target.finish(sink, rows)
 }
 
@@ -322,33 +421,6 @@ fn record_names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Pl
     }
 }
 
-/// A record with its members in the first record's order.
-fn record(
-    target: &ColumnTarget,
-    places: &[Place],
-    sink: &mut Sink,
-    cursor: &mut Cursor<'_>,
-) -> Option<()> {
-    cursor.expect(b'{')?;
-    for (i, place) in places.iter().enumerate() {
-        let name = cursor.name()?;
-        let cell = cursor.cell()?;
-        match *place {
-            Some(place) if target.columns[place].name == name => {
-                sink.put(place, &target.columns[place], target.columns.len(), cell)?;
-            }
-            Some(_) => return None,
-            None if target.place(name, 0).is_some() => return None,
-            None => {}
-        }
-        let more = cursor.more(b'}')?;
-        if more == (i + 1 == places.len()) {
-            return None;
-        }
-    }
-    Some(())
-}
-
 /// `{"a": [1, 2], "b": [3, 4]}`: flat lists of equal length.
 pub(super) fn lists(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Decoded> {
     let mut series: Vec<Option<Series>> = target.columns.iter().map(|_| None).collect();
@@ -361,13 +433,7 @@ pub(super) fn lists(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<De
             return None;
         }
         let mut column = empty_series(target.columns[place].ty)?;
-        cursor.expect(b'[')?;
-        loop {
-            push(&mut column, cursor.cell()?)?;
-            if !cursor.more(b']')? {
-                break;
-            }
-        }
+        list(&mut column, rows, cursor)?;
         if *rows.get_or_insert(column.len()) != column.len() {
             return None;
         }

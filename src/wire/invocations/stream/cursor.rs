@@ -1,11 +1,13 @@
 //! A reader of JSON bytes that checks the grammar as it goes. Every method answers `None` for
 //! what is invalid or unusual.
 
+use crate::wire::number::{take_digits, to_f64};
+
 /// Where the reader stands.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    /// What has not been read.
+    rest: &'a [u8],
 }
 
 /// A JSON number: an integer literal that fits `i64`, or any other number as a double.
@@ -16,20 +18,14 @@ pub(super) enum Number {
 }
 
 /// A cell: what a column's value may be.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Cell<'a> {
     Number(Number),
     Bool(bool),
     Null,
-    /// Borrowed when the string has no escape.
-    Text(std::borrow::Cow<'a, str>),
+    Text(&'a str),
 }
 
-/// Powers of ten that a double holds exactly.
-const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
 /// Most decimal digits that always fit `u64`.
 const MANTISSA_DIGITS_MAX: usize = 19;
 
@@ -39,38 +35,64 @@ impl<'a> Cursor<'a> {
         let plain =
             bytes.first().is_some_and(|first| matches!(first, b'{' | b' ' | b'\n' | b'\r' | b'\t'))
                 && !bytes.iter().take(4).any(|byte| *byte == 0);
-        plain.then_some(Self { bytes, at: 0 })
+        plain.then_some(Self { rest: bytes })
     }
 
+    /// Bytes that have not been read.
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.rest.first().copied()
     }
 
+    #[inline]
     pub(super) fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// Skips blanks and takes `byte`.
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 
     /// Skips blanks and takes `byte` if it is next.
+    #[inline]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         self.skip_blanks();
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+        match self.rest {
+            [next, rest @ ..] if *next == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes these very bytes if they are next.
+    #[inline]
+    pub(super) fn take_bytes(&mut self, bytes: &[u8]) -> bool {
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
     }
 
     /// After an item: `Some(true)` when another follows, `Some(false)` at the `close`.
+    #[inline]
     pub(super) fn more(&mut self, close: u8) -> Option<bool> {
         self.skip_blanks();
-        let next = self.peek()?;
-        self.at += 1;
-        match next {
+        let (next, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        match *next {
             b',' => Some(true),
             byte if byte == close => Some(false),
             _ => None,
@@ -80,28 +102,16 @@ impl<'a> Cursor<'a> {
     /// Whether only blanks are left.
     pub(super) fn at_end(&mut self) -> bool {
         self.skip_blanks();
-        self.at == self.bytes.len()
+        self.rest.is_empty()
     }
 
     /// A string without escapes, control characters or invalid UTF-8.
     pub(super) fn plain_string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
-        let rest = &self.bytes[self.at..];
-        let (mut length, mut ascii) = (0, true);
-        loop {
-            match *rest.get(length)? {
-                b'"' => break,
-                b'\\' | 0..0x20 => return None,
-                byte => ascii &= byte < 0x80,
-            }
-            length += 1;
-        }
-        self.at += length + 1;
-        let text = &rest[..length];
-        // ASCII is the rule; only other text pays for the full check.
-        let text = std::str::from_utf8(text).ok()?;
-        debug_assert!(!ascii || text.is_ascii());
-        Some(text)
+        let end = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest.strip_prefix(b"\"")?;
+        std::str::from_utf8(text).ok()
     }
 
     /// A member's name and its colon.
@@ -111,49 +121,49 @@ impl<'a> Cursor<'a> {
         Some(name)
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return None;
-        }
-        self.at += word.len();
-        Some(())
+    fn word<T>(&mut self, word: &[u8], value: T) -> Option<T> {
+        self.take_bytes(word).then_some(value)
     }
 
     /// A number, boolean, null or plain string.
+    #[inline]
     pub(super) fn cell(&mut self) -> Option<Cell<'a>> {
         self.skip_blanks();
         match self.peek()? {
-            b'"' => self.plain_string().map(|text| Cell::Text(text.into())),
-            b't' => self.word(b"true").map(|()| Cell::Bool(true)),
-            b'f' => self.word(b"false").map(|()| Cell::Bool(false)),
-            b'n' => self.word(b"null").map(|()| Cell::Null),
-            b'N' => self.word(b"NaN").map(|()| Cell::Number(Number::Float(f64::NAN))),
-            _ => self.number().map(Cell::Number),
+            b'-' | b'0'..=b'9' => self.number().map(Cell::Number),
+            _ => self.other_cell(),
         }
     }
 
-    /// A JSON number. Short ones are converted as they are read: a mantissa below 2^53 and a
-    /// power of ten up to 22 are exact doubles, so one operation rounds correctly. Others go
-    /// through the standard library.
+    fn other_cell(&mut self) -> Option<Cell<'a>> {
+        match self.peek()? {
+            b'"' => self.plain_string().map(Cell::Text),
+            b't' => self.word(b"true", Cell::Bool(true)),
+            b'f' => self.word(b"false", Cell::Bool(false)),
+            b'n' => self.word(b"null", Cell::Null),
+            b'N' => self.word(b"NaN", Cell::Number(Number::Float(f64::NAN))),
+            _ => None,
+        }
+    }
+
+    /// A JSON number.
+    #[inline]
     pub(super) fn number(&mut self) -> Option<Number> {
-        self.skip_blanks();
-        let start = self.at;
-        let negative = self.peek()? == b'-';
-        self.at += usize::from(negative);
-        let first = self.at;
-        let mut mantissa = self.digits(0);
-        let integer_digits = self.at - first;
-        if integer_digits == 0 || (integer_digits > 1 && self.bytes[first] == b'0') {
+        let token = self.rest;
+        let (negative, first) = match token {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, token),
+        };
+        let (mut mantissa, mut rest) = take_digits(0, first);
+        let mut digits = first.len() - rest.len();
+        if digits == 0 || (digits > 1 && first[0] == b'0') {
             return None;
         }
-        let mut digits = integer_digits;
         let mut exponent = 0_i32;
         let mut is_int = true;
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            let from = self.at;
-            mantissa = self.digits(mantissa);
-            let fraction_digits = self.at - from;
+        if let [b'.', fraction @ ..] = rest {
+            (mantissa, rest) = take_digits(mantissa, fraction);
+            let fraction_digits = fraction.len() - rest.len();
             if fraction_digits == 0 {
                 return None;
             }
@@ -161,55 +171,24 @@ impl<'a> Cursor<'a> {
             digits += fraction_digits;
             exponent = -i32::try_from(fraction_digits).ok()?;
         }
-        if let Some(b'e' | b'E') = self.peek() {
+        if let [b'e' | b'E', after @ ..] = rest {
             is_int = false;
-            exponent = exponent.checked_add(self.exponent()?)?;
+            let shift;
+            (shift, rest) = exponent_of(after)?;
+            exponent = exponent.checked_add(shift)?;
         }
+        self.rest = rest;
+        let slow = || slow_number(&token[..token.len() - rest.len()], is_int);
         if digits > MANTISSA_DIGITS_MAX {
-            return self.slow_number(start, is_int);
+            return slow();
         }
         if is_int {
             let value = i64::try_from(mantissa).ok()?;
             return Some(Number::Int(if negative { -value } else { value }));
         }
-        if mantissa >> 53 != 0 || exponent.unsigned_abs() as usize >= EXACT_POWERS.len() {
-            return self.slow_number(start, is_int);
-        }
-        let power = EXACT_POWERS[exponent.unsigned_abs() as usize];
-        let value = mantissa as f64;
-        let value = if exponent < 0 { value / power } else { value * power };
-        Some(Number::Float(if negative { -value } else { value }))
-    }
-
-    /// Takes digits, adding them to `mantissa` (which wraps beyond 19 digits; the caller counts).
-    fn digits(&mut self, mut mantissa: u64) -> u64 {
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
-        }
-        mantissa
-    }
-
-    fn exponent(&mut self) -> Option<i32> {
-        self.at += 1;
-        let negative = self.peek()? == b'-';
-        self.at += usize::from(matches!(self.peek()?, b'+' | b'-'));
-        let from = self.at;
-        let value = self.digits(0);
-        // Longer exponents, infinities among them, are left to the exact path.
-        if !(1..=4).contains(&(self.at - from)) {
-            return None;
-        }
-        let value = value as i32;
-        Some(if negative { -value } else { value })
-    }
-
-    fn slow_number(&self, start: usize, is_int: bool) -> Option<Number> {
-        let token = std::str::from_utf8(&self.bytes[start..self.at]).ok()?;
-        if is_int {
-            token.parse().ok().map(Number::Int)
-        } else {
-            token.parse().ok().map(Number::Float)
+        match to_f64(mantissa, exponent) {
+            Some(value) => Some(Number::Float(if negative { -value } else { value })),
+            None => slow(),
         }
     }
 
@@ -230,13 +209,34 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The exponent after an `e`, with the rest.
+fn exponent_of(text: &[u8]) -> Option<(i32, &[u8])> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits.strip_prefix(b"+").unwrap_or(digits)),
+    };
+    let (value, rest) = take_digits(0, digits);
+    // Longer exponents, infinities among them, are left to the exact path.
+    if !(1..=4).contains(&(digits.len() - rest.len())) {
+        return None;
+    }
+    let value = value as i32;
+    Some((if negative { -value } else { value }, rest))
+}
+
+#[cold]
+fn slow_number(token: &[u8], is_int: bool) -> Option<Number> {
+    let token = std::str::from_utf8(token).ok()?;
+    if is_int { token.parse().ok().map(Number::Int) } else { token.parse().ok().map(Number::Float) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn number(text: &str) -> Option<Number> {
-        let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+        let mut cursor = Cursor { rest: text.as_bytes() };
         let number = cursor.number()?;
         cursor.at_end().then_some(number)
     }

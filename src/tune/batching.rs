@@ -1,5 +1,7 @@
 //! Whether requests may run together.
 
+use std::time::{Duration, Instant};
+
 use ndarray::{ArrayD, Axis};
 
 use crate::backend::LoadedModel;
@@ -18,6 +20,12 @@ use super::Sampler;
 const TOLERANCE: f64 = 1e-4;
 /// The same for numbers of 16 bits, which have three digits.
 const TOLERANCE_F16: f64 = 2e-2;
+
+/// Rows that are still to be run after the first three.
+const ROWS_LEFT: u32 = 13;
+/// Longest time that those may be expected to take, at every start without a cache. A model that
+/// takes so long for a row gains little from a batch.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Whether requests may run together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +48,8 @@ enum Verdict {
 ///
 /// Declared shapes can only say no. Five different rows then run as one, two, three and five, in
 /// two orders, and are compared row by row. A model that refuses the sample is taken to need runs
-/// of its own. Costs 16 rows of the model's time, more when it refuses the first ones.
+/// of its own, and so is one that would take more than some ten seconds. Costs 16 rows of the
+/// model's time, more when it refuses the first ones.
 #[must_use]
 pub fn check_batching(model: &dyn LoadedModel, sampler: &Sampler) -> Batching {
     let io = model.io();
@@ -89,7 +98,14 @@ fn try_rows(model: &dyn LoadedModel, sampler: &Sampler) -> Result<(), Verdict> {
     let trials: [&[usize]; 5] = [&[0], &[0, 1], &[2, 3, 4], &[0, 1, 2, 3, 4], &[2, 3, 4, 0, 1]];
     let [one, left, right, both, turned] = trials;
     let outcome = |rows| Trial::new(model.io(), rows, run(rows)?);
-    let (one, left, right) = (outcome(one)?, outcome(left)?, outcome(right)?);
+    let one = outcome(one)?;
+    // Not the first run, which may pay for what is made lazily.
+    let start = Instant::now();
+    let left = outcome(left)?;
+    if let Some(reason) = too_slow(start.elapsed()) {
+        return Err(Verdict::Alone(reason));
+    }
+    let right = outcome(right)?;
     for other in [outcome(both)?, outcome(turned)?] {
         for alone in [&one, &left, &right] {
             alone.compare(&other).map_err(Verdict::Alone)?;
@@ -101,6 +117,15 @@ fn try_rows(model: &dyn LoadedModel, sampler: &Sampler) -> Result<(), Verdict> {
         return Err(Verdict::Alone(reason.to_owned()));
     }
     Ok(())
+}
+
+/// Why a model is not tried further that takes so long for two rows, if it is not.
+fn too_slow(two_rows: Duration) -> Option<String> {
+    let expected = two_rows.saturating_mul(ROWS_LEFT) / 2;
+    (expected > TRIAL_TIME_MAX).then(|| {
+        let seconds = two_rows.as_secs_f64();
+        format!("two rows take {seconds:.1} s, too long to try more of them")
+    })
 }
 
 /// What the model made of some rows: every output has as many.
@@ -208,4 +233,21 @@ fn close(here: &[f64], there: &[f64], tolerance: f64) -> bool {
         a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * largest
     };
     here.len() == there.len() && here.iter().zip(there).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_takes_long_is_not_tried_further() {
+        for (millis, reason) in [
+            (0, None),
+            (1500, None),
+            (1600, Some("two rows take 1.6 s, too long to try more of them")),
+        ] {
+            assert_eq!(too_slow(Duration::from_millis(millis)).as_deref(), reason);
+        }
+        assert!(too_slow(Duration::MAX).is_some());
+    }
 }

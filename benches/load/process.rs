@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
+
 /// Use of the machine, up to a moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
@@ -47,22 +49,11 @@ impl Usage {
         let Stat { ticks, .. } = Stat::parse(&stat).ok_or_else(unread)?;
         Ok(Self {
             at: Instant::now(),
-            cpu: Duration::from_secs_f64(ticks as f64 / ticks_per_second()),
+            cpu: Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64),
             memory_bytes: memory(&status, "VmRSS:").unwrap_or(0),
             memory_peak_bytes: memory(&status, "VmHWM:").unwrap_or(0),
         })
     }
-}
-
-#[cfg(target_os = "linux")]
-fn ticks_per_second() -> f64 {
-    rustix::param::clock_ticks_per_second() as f64
-}
-
-/// Without `/proc` there are no ticks to convert.
-#[cfg(not(target_os = "linux"))]
-fn ticks_per_second() -> f64 {
-    100.0
 }
 
 /// What a line of `/proc/PID/stat` tells.

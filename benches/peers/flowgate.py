@@ -1,0 +1,46 @@
+"""flowgate itself, in named configurations."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from peers.server import MODELS, ROOT, Request, Server, run
+
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+class Flowgate(Server):
+    """The release build, or the one that FLOWGATE_BIN names, with defaults and some flags."""
+
+    def __init__(self, name: str = "flowgate", flags: str = "") -> None:
+        self.name = name
+        self.title = f"flowgate `{flags}`" if flags else "flowgate, its defaults"
+        self._flags = shlex.split(flags)
+        self._binary = Path(os.environ.get("FLOWGATE_BIN", TARGET / "release/flowgate")).resolve()
+        self._library = ""
+
+    def install(self) -> None:
+        """The library comes from where `make setup` puts it, unless ORT_DYLIB_PATH names one."""
+        self._library = os.environ.get("ORT_DYLIB_PATH") or run(["scripts/onnxruntime.sh"]).strip()
+
+    def version(self) -> str:
+        return run([str(self._binary), "--version"]).split()[-1]
+
+    def command(self, model: str, port: int, home: Path) -> list[str]:
+        directory = MODELS / model / "model"
+        return [str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
+                "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """None of the caller's settings."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("FLOWGATE_")}
+        return kept | {"ORT_DYLIB_PATH": self._library}
+
+
+class FlowgateV2(Flowgate):
+    """The same, asked in KServe's protocol."""
+
+    def request(self, model: str, rows: int) -> Request:
+        return Request(f"/v2/models/{model}/infer", MODELS / model / f"bodies/v2-{rows}.jsonl")

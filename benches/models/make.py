@@ -5,8 +5,8 @@
     target/mlflow-venv/bin/python benches/models/make.py --force  all, afresh
 
 Under target/bench-models/<name>/ it puts `model/` (an MLflow model directory), `rows.npy` (2,000
-distinct rows, for whoever runs the graph without a server) and `bodies/` (see bodies.py). `wine` and
-`digits` are the committed sample models; the others are made here:
+distinct rows, for whoever runs the graph without a server) and `bodies/` (see bodies.py). `wine`
+and `digits` are the committed sample models; the others are made here:
 
     linear   11 columns to a number: next to nothing to compute, so what remains is the server
     forest   100 trees of depth 10 on 11 columns: cheap rows, somewhat cheaper in a batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peers.echo import Echo
-from peers.flowgate import Flowgate, FlowgateV2
+from peers.flowgate import Flowgate
 from peers.litserve import Litserve
 from peers.mlflow_serve import MlflowServe
 from peers.mlserver import MlserverInvocations, MlserverV2
@@ -15,7 +15,6 @@ SERVERS: dict[str, Server] = {
     for server in (
         Flowgate(),
         Flowgate("flowgate-unbatched", "--batch-rows-max 1"),
-        FlowgateV2("flowgate-v2"),
         Echo(),
         MlflowServe(),
         MlserverInvocations(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 from pathlib import Path
 
-from peers.server import MODELS, ROOT, Request, Server, run
+from peers.server import MODELS, ROOT, Server, run
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
@@ -26,21 +27,17 @@ class Flowgate(Server):
         self._library = os.environ.get("ORT_DYLIB_PATH") or run(["scripts/onnxruntime.sh"]).strip()
 
     def version(self) -> str:
-        return run([str(self._binary), "--version"]).split()[-1]
+        """With the start of the binary's digest: builds of one version differ."""
+        version = run([str(self._binary), "--version"]).split()[-1]
+        return f"{version} (sha256 {hashlib.sha256(self._binary.read_bytes()).hexdigest()[:12]})"
 
     def command(self, model: str, port: int, home: Path) -> list[str]:
         directory = MODELS / model / "model"
         return [str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
                 "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
 
-    def environment(self) -> dict[str, str]:
-        """None of the caller's settings."""
+    def environment(self, home: Path) -> dict[str, str]:
+        """None of the caller's settings, and a cache of its own: empty where `home` is new."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FLOWGATE_")}
-        return kept | {"ORT_DYLIB_PATH": self._library}
-
-
-class FlowgateV2(Flowgate):
-    """The same, asked in KServe's protocol."""
-
-    def request(self, model: str, rows: int) -> Request:
-        return Request(f"/v2/models/{model}/infer", MODELS / model / f"bodies/v2-{rows}.jsonl")
+        own = {"ORT_DYLIB_PATH": self._library, "XDG_CACHE_HOME": str(home / "cache")}
+        return kept | own

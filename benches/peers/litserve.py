@@ -6,6 +6,8 @@ from pathlib import Path
 
 from peers.server import CORES, MODELS, Server, package_version, peer_venv, run
 
+# How long a batch waits for more requests. Without any wait the model processes spin.
+BATCH_SECONDS = 0.001
 APP = Path(__file__).resolve().parent / "apps/litserve_graph.py"
 
 
@@ -24,4 +26,5 @@ class Litserve(Server):
     def command(self, model: str, port: int, home: Path) -> list[str]:
         graph = MODELS / model / "model/model.onnx"
         return [str(peer_venv("litserve") / "python"), str(APP), "--graph", str(graph),
-                "--port", str(port), "--workers", str(CORES)]  # fmt: skip
+                "--port", str(port), "--workers", str(CORES),
+                "--batch-seconds", str(BATCH_SECONDS)]  # fmt: skip

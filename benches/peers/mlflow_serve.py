@@ -27,6 +27,6 @@ class MlflowServe(Server):
                 "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port),
                 "-w", str(CORES)]  # fmt: skip
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, home: Path) -> dict[str, str]:
         """The command looks for uvicorn on the path."""
         return dict(os.environ) | {"PATH": os.pathsep.join([str(BIN), os.environ["PATH"]])}

@@ -1,7 +1,7 @@
-"""A server's processes: started, watched until ready, measured, ended.
+"""A server's processes: started, watched until ready, paused, ended.
 
-Servers in Python answer from several processes, so processor time and memory are always those of
-the whole tree below the process that was started.
+Servers in Python answer from several processes, so memory is that of the whole tree below the
+process that was started. Processor time the load generator measures, in the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
-TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -81,20 +80,22 @@ class Tree:
             found.extend(children.get(pid, []))
         return found
 
-    def cpu_seconds(self) -> float:
-        """Processor time of the tree so far, of reaped children too."""
-        # User and system time, and the same of children that were waited for.
-        ticks = [sum(map(int, fields[11:15])) for fields in map(stat_fields, self.pids()) if fields]
-        return sum(ticks) / TICKS
-
     def resident_bytes(self) -> int:
         """Resident memory of the tree; pages that processes share count once for each."""
         fields = [stat_fields(pid) for pid in self.pids()]
         return sum(int(each[21]) for each in fields if each) * PAGE_BYTES
 
+    def pause(self) -> None:
+        """Keeps the tree from running until `resume`: a server that polls costs while it idles."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Asks the leader to end, then ends whatever is left of its session."""
         if self.alive():
+            self.resume()
             self._process.terminate()
             try:
                 self._process.wait(timeout=STOP_SECONDS)

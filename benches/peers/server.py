@@ -49,9 +49,9 @@ class Server(ABC):
 
     @abstractmethod
     def command(self, model: str, port: int, home: Path) -> list[str]:
-        """Starts it on 127.0.0.1. `home` is an empty directory of its own."""
+        """Starts it on 127.0.0.1. `home` is a directory of its own."""
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, home: Path) -> dict[str, str]:
         return dict(os.environ)
 
     def request(self, model: str, rows: int) -> Request:
@@ -62,7 +62,7 @@ class Server(ABC):
         """Starts it and returns once it answers a first request."""
         home.mkdir(parents=True, exist_ok=True)
         port = free_port()
-        tree = Tree(self.command(model, port, home), home / "log.txt", self.environment())
+        tree = Tree(self.command(model, port, home), home / "log.txt", self.environment(home))
         running = Running(self, model, port, tree)
         try:
             request = self.request(model, 1)

@@ -14,8 +14,6 @@ import numpy as np
 import onnxruntime as ort
 
 BATCH_REQUESTS_MAX = 64
-# With no wait at all the model processes spin, and every figure was worse; so it was at 5 ms.
-BATCH_SECONDS = 0.001
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
@@ -69,7 +67,7 @@ def main() -> None:
     parser.add_argument("--graph", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
-    parser.add_argument("--batch-seconds", type=float, default=BATCH_SECONDS)
+    parser.add_argument("--batch-seconds", type=float, required=True)
     options = parser.parse_args()
     server = ls.LitServer(
         Graph(options.graph, options.batch_seconds), accelerator="cpu",

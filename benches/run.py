@@ -47,7 +47,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--memory-requests", type=int, default=10_000_000,
                         help="how many the memory scenario sends")  # fmt: skip
     parser.add_argument("--parse-us", type=float, metavar="US",
-                        help="decoding 1,000 rows alone; default: as the bench `wire` found")  # fmt: skip
+                        help="decoding 1,000 rows; default: what bench `wire` found")  # fmt: skip
     parser.add_argument("--mlp-batch", type=int, default=64, metavar="ROWS",
                         help="rows a batch of raw ONNX Runtime in mlp-c256")  # fmt: skip
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=FLAGS",

@@ -6,12 +6,13 @@ Both are release examples of this package (`cargo build --release --examples`); 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
 from peers import Request, Running
-from peers.flowgate import TARGET
+from peers.flowgate import TARGET, onnxruntime_library
 from peers.server import MODELS
 
 EXAMPLES = TARGET / "release/examples"
@@ -85,19 +86,25 @@ def raw(model: str, batch: int, threads: int, seconds: float) -> Sample:
     home = MODELS / model
     command = [
         str(EXAMPLES / "raw"), "--json", "--model", str(home / "model"),
-        "--rows-file", str(home / "rows.npy"), "--batch", str(batch),
+        "--rows-file", str(home / "rows.jsonl"), "--batch", str(batch),
         "--threads", str(threads), "--seconds", f"{seconds}",
     ]  # fmt: skip
-    printed = output(command)
-    rows, cpu = printed["rows_per_s"], printed["cpu_us_per_row"]
-    each = threads * batch / rows * 1e6
-    return Sample(rows_rate=rows, cpu_us_row=cpu, p50_us=each, printed=printed)
+    if threads == 1:
+        # With inputs and outputs bound once, which is the least that a call can cost.
+        command.append("--api")
+    printed = output(command, {"ORT_DYLIB_PATH": onnxruntime_library()})
+    return Sample(
+        rows_rate=printed["rows_per_s"], cpu_us_row=printed["cpu_us_per_row"],
+        p50_us=printed["call_us"], printed=printed,
+    )  # fmt: skip
 
 
-def output(command: list[str]) -> dict[str, Any]:
+def output(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
     """The JSON that a tool printed. Exit code 1 is the load generator's verdict, told in it."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=dict(os.environ) | (environment or {})
+        )
     except OSError as failure:
         raise Unsound(f"{command[0]}: {failure.strerror}; make bench builds it") from failure
     try:

@@ -228,8 +228,20 @@ def overload(model: str, rows: int) -> Scenario:
             Figure("p99 of accepted at 3 times", field("3x", "p99_us", 1e-3), None, "ms"),
             Figure("goodput at 3 times over capacity", ratio("3x", "capacity"),
                    Goal(least=0.9), "x"),
+            Figure("refused at 3 times, of all answers", refused),
+            # Much of it means that the load generator had too little of the machine.
+            Figure("requests sent late at 3 times, p99", sent_late, None, "ms"),
         ),
     )  # fmt: skip
+
+
+def refused(each: Round) -> float:
+    statuses = each["3x"].printed["statuses"]
+    return 1.0 - statuses.get("200", 0) / sum(statuses.values())
+
+
+def sent_late(each: Round) -> float:
+    return each["3x"].printed["send_delay_us"]["p99"] / 1e3
 
 
 def variants(model: str, names: Iterable[str]) -> Scenario:

@@ -58,7 +58,7 @@ def cells(values: np.ndarray) -> list:
     """Nested lists of the shortest decimals that give these values back."""
     if values.dtype == np.float32:
         # json knows doubles only, and 0.1 as a float32 is 0.10000000149011612 as a double.
-        return np.vectorize(lambda cell: float(str(cell)), otypes=[object])(values).tolist()
+        return values.astype(str).astype(np.float64).tolist()
     return values.tolist()
 
 

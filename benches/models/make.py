@@ -4,8 +4,8 @@
     target/mlflow-venv/bin/python benches/models/make.py          all that is missing
     target/mlflow-venv/bin/python benches/models/make.py --force  all, afresh
 
-Under target/bench-models/<name>/ it puts `model/` (an MLflow model directory), `rows.npy` (2,000
-distinct rows, for whoever runs the graph without a server) and `bodies/` (see bodies.py). `wine`
+Under target/bench-models/<name>/ it puts `model/` (an MLflow model directory), `rows.jsonl`
+(2,000 distinct rows, for running the graph without a server) and `bodies/` (see bodies.py). `wine`
 and `digits` are the committed sample models; the others are made here:
 
     linear   11 columns to a number: next to nothing to compute, so what remains is the server
@@ -19,6 +19,8 @@ Seeds, ids and time stamps are fixed: a second run makes the same models and the
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import logging
 import shutil
 import sys
@@ -243,14 +245,25 @@ def make(name: str) -> None:
     made = MODELS[name]()
     if made.directory.parent != home:
         shutil.copytree(made.directory, home / "model")
-    np.save(home / "rows.npy", np.asarray(made.rows[:ROWS], dtype=np.float32))
+    rows = bodies.cells(np.asarray(made.rows[:ROWS]).reshape(ROWS, -1))
+    (home / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     written = bodies.write(home / "bodies", made.rows)
-    stamp(name).touch()
+    stamp(name).write_text(recipe())
     print(f"{name}: {written} bodies in {home.relative_to(ROOT) / 'bodies'}", flush=True)
 
 
 def stamp(name: str) -> Path:
-    return TARGET / name / ".complete"
+    return TARGET / name / ".recipe"
+
+
+def is_made(name: str) -> bool:
+    """Whether it is there, complete, and as these scripts would make it."""
+    return stamp(name).is_file() and stamp(name).read_text() == recipe()
+
+
+def recipe() -> str:
+    sources = [Path(__file__), Path(bodies.__file__), Path(train.__file__)]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def main() -> None:
@@ -264,7 +277,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     for name in options.names or MODELS:
-        if options.force or not stamp(name).exists():
+        if options.force or not is_made(name):
             make(name)
 
 

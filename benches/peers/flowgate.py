@@ -23,8 +23,7 @@ class Flowgate(Server):
         self._library = ""
 
     def install(self) -> None:
-        """The library comes from where `make setup` puts it, unless ORT_DYLIB_PATH names one."""
-        self._library = os.environ.get("ORT_DYLIB_PATH") or run(["scripts/onnxruntime.sh"]).strip()
+        self._library = onnxruntime_library()
 
     def version(self) -> str:
         """With the start of the binary's digest: builds of one version differ."""
@@ -41,3 +40,8 @@ class Flowgate(Server):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FLOWGATE_")}
         own = {"ORT_DYLIB_PATH": self._library, "XDG_CACHE_HOME": str(home / "cache")}
         return kept | own
+
+
+def onnxruntime_library() -> str:
+    """Where `make setup` puts it, unless ORT_DYLIB_PATH names another."""
+    return os.environ.get("ORT_DYLIB_PATH") or run(["scripts/onnxruntime.sh"]).strip()

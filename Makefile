@@ -12,7 +12,8 @@ VENV := target/mlflow-venv
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help setup build run test test-rust test-mlflow lint doc bench clean
+.PHONY: help setup build run test test-rust test-mlflow lint doc bench bench-micro bench-servers \
+  clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,9 +63,14 @@ endif
 doc: ## The API documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
-bench: build ## Throughput beside `mlflow models serve`; needs wrk
-	@scripts/mlflow-venv.sh
-	@$(VENV)/bin/python benches/compare_mlflow.py $(BENCH)
+bench: bench-micro bench-servers ## All benchmarks: target/bench/table.md
+
+bench-micro: setup ## How long single steps take, by criterion
+	cargo bench --locked --bench '*'
+
+bench-servers: build ## flowgate beside its yardsticks and peers; BENCH='--list' for more
+	cargo build --release --locked --example load --example echo --example raw
+	@$(or $(PYTHON),python3) benches/run.py $(BENCH)
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

@@ -101,7 +101,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_count_is_the_number_of_requests_due_before(
-            rate in 0.01..1e6_f64, threads in 1..9_u64, thread in 0..9_u64, time_ns in 0..100_000_000_000_u64,
+            rate in 0.01..1e6_f64,
+            threads in 1..9_u64,
+            thread in 0..9_u64,
+            time_ns in 0..100_000_000_000_u64,
         ) {
             let arrivals = Arrivals::new(rate, share(thread % threads, threads)).unwrap();
             let time = Duration::from_nanos(time_ns);

@@ -163,7 +163,8 @@ mod tests {
         let request = target("h:1", "/x").request(&headers, b"a,b\n");
         assert_eq!(
             String::from_utf8(request).unwrap(),
-            "POST /x HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/csv\r\nContent-Length: 4\r\n\r\na,b\n"
+            "POST /x HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/csv\r\nContent-Length: 4\r\n\r\n\
+             a,b\n"
         );
     }
 

@@ -43,11 +43,16 @@ pub(crate) struct Turns {
     next: AtomicU64,
     /// One permit when a request falls due.
     due: Notify,
+    /// Connections that wait for one.
+    waiting: AtomicU64,
+    /// One permit when a connection begins to wait.
+    idle: Notify,
 }
 
 impl Turns {
     pub(crate) fn new(times: Times, share: Share, arrivals: Option<Arrivals>) -> Self {
-        Self { times, share, arrivals, next: AtomicU64::new(0), due: Notify::new() }
+        let (next, waiting) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { times, share, arrivals, next, due: Notify::new(), waiting, idle: Notify::new() }
     }
 
     /// The next request, when it is due; `None` when the run is over.
@@ -64,7 +69,10 @@ impl Turns {
                 self.next.store(index + 1, Ordering::Relaxed);
                 return Some(Turn { number: self.share.number(index), due, taken });
             }
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.idle.notify_one();
             self.due.notified().await;
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -77,13 +85,24 @@ impl Turns {
         let Some(arrivals) = &self.arrivals else { return Ok(()) };
         let mut timer = Timer::new()?;
         let end = self.times.window.end;
-        for index in 0.. {
+        let mut index = 0;
+        while Instant::now() < end {
+            if self.waiting.load(Ordering::Relaxed) == 0 {
+                // A server that is asked for too much: timers would only take its time.
+                tokio::select! {
+                    () = self.idle.notified() => {}
+                    ended = timer.until(end) => ended?,
+                }
+                continue;
+            }
+            // Busy connections take what is due when they become free, without being called.
+            index = self.next.load(Ordering::Relaxed).max(index);
             let due = self.moment(arrivals, index);
             timer.until(due.min(end)).await?;
-            if due >= end {
-                break;
+            if due < end {
+                self.due.notify_one();
             }
-            self.due.notify_one();
+            index += 1;
         }
         self.due.notify_waiters();
         Ok(())

@@ -33,7 +33,7 @@ class Flowgate(Server):
     def command(self, model: str, port: int, home: Path) -> list[str]:
         directory = MODELS / model / "model"
         return [str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
-                "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
+                "--admin-port", "off", "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
 
     def environment(self, home: Path) -> dict[str, str]:
         """None of the caller's settings, and a cache of its own: empty where `home` is new."""

@@ -24,3 +24,6 @@ pub use lane::{Lane, LaneChoice};
 pub use policy::{Admission, BatchLimits, QueueLimits, Rejected};
 pub use runner::{Runner, RunnerOptions};
 pub use threads::{InferencePool, PoolOptions};
+
+#[cfg(test)]
+mod tests;

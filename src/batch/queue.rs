@@ -63,6 +63,12 @@ impl<R: Request> Queue<R> {
         self.undecoded.len() + self.entries.len()
     }
 
+    /// Whether something waits that is decoded.
+    #[cfg(test)]
+    pub(super) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// What a new request would find.
     pub(super) fn admission(&self, threads: usize) -> Admission {
         let wait = self.backlog() / u32::try_from(threads).unwrap_or(u32::MAX);

@@ -17,13 +17,13 @@ pub(super) struct Schedule<R> {
     threads: usize,
 }
 
-struct Queues<R> {
+pub(super) struct Queues<R> {
     /// The queues that hold something.
-    filled: Vec<Queue<R>>,
+    pub(super) filled: Vec<Queue<R>>,
     /// The queue whose turn it is.
     turn: usize,
     /// Threads that decode bodies.
-    decoding: usize,
+    pub(super) decoding: usize,
     /// Threads that wait: without one there is nobody to wake.
     idle: usize,
     closed: bool,
@@ -40,8 +40,7 @@ pub(super) enum Next<R> {
 
 impl<R: Request> Schedule<R> {
     pub(super) fn new(limits: QueueLimits, threads: usize) -> Self {
-        let queues = Queues { filled: Vec::new(), turn: 0, decoding: 0, idle: 0, closed: false };
-        let (queues, changed) = (Mutex::new(queues), Condvar::new());
+        let (queues, changed) = (Mutex::new(Queues::new()), Condvar::new());
         Self { queues, changed, left: AtomicUsize::new(0), limits, threads }
     }
 
@@ -171,12 +170,16 @@ impl<R: Request> Schedule<R> {
 }
 
 impl<R: Request> Queues<R> {
-    fn find(&mut self, runner: &Arc<Runner>) -> Option<&mut Queue<R>> {
+    pub(super) fn new() -> Self {
+        Self { filled: Vec::new(), turn: 0, decoding: 0, idle: 0, closed: false }
+    }
+
+    pub(super) fn find(&mut self, runner: &Arc<Runner>) -> Option<&mut Queue<R>> {
         self.filled.iter_mut().find(|queue| Arc::ptr_eq(&queue.runner, runner))
     }
 
     /// The runner's queue, made when there is something to put in.
-    fn of(&mut self, runner: &Arc<Runner>) -> &mut Queue<R> {
+    pub(super) fn of(&mut self, runner: &Arc<Runner>) -> &mut Queue<R> {
         let known = self.filled.iter().position(|queue| Arc::ptr_eq(&queue.runner, runner));
         let at = known.unwrap_or_else(|| {
             self.filled.push(Queue::new(Arc::clone(runner)));
@@ -187,7 +190,7 @@ impl<R: Request> Queues<R> {
 
     /// What an idle thread does now. Queues take turns; a thread is kept free of large bodies, if
     /// there is more than one, so that small requests need not wait for them.
-    fn next(&mut self, now: Instant, threads: usize) -> Next<R> {
+    pub(super) fn next(&mut self, now: Instant, threads: usize) -> Next<R> {
         let may_decode = self.decoding < threads.saturating_sub(1).max(1);
         let mut soonest: Option<Instant> = None;
         for offset in 0..self.filled.len() {

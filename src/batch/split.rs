@@ -60,6 +60,12 @@ impl<R: Request> Split<R> {
         self.rows - part_rows(self.rows, self.parts, part).start
     }
 
+    /// Looks at the request, while it is not answered.
+    #[cfg(test)]
+    pub(super) fn look<T>(&self, look: impl FnOnce(&R) -> T) -> Option<T> {
+        self.with(|progress| progress.request.as_ref().map(look))
+    }
+
     pub(super) fn since(&self) -> Instant {
         self.since
     }

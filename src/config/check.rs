@@ -8,81 +8,19 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use sysinfo::System;
 
-use crate::backend::{Choice, LibrarySearch};
+use crate::backend::LibrarySearch;
 use crate::batch::{Lane, LaneChoice, PoolOptions, QueueLimits};
 use crate::model::ModelName;
 use crate::servable::BatchOptions;
 use crate::server::{AdminOptions, ServerOptions};
 use crate::wire::invocations::RecordShape;
 
+use super::checked::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
 use super::fault::{Fault, Faults};
 use super::file::FileModel;
 use super::parse;
 use super::setting::{self, Setting};
 use super::sources::{Given, Origin, Sources};
-
-/// The whole configuration, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    pub models: Vec<ModelConfig>,
-    pub server: ServerOptions,
-    /// `None`: there is no admin port.
-    pub admin: Option<AdminOptions>,
-    pub pool: PoolOptions,
-    /// For models that do not say otherwise.
-    pub batch: BatchOptions,
-    pub onnxruntime: OnnxRuntimeOptions,
-    /// Where measurements are kept; `None`: nowhere.
-    pub cache_dir: Option<PathBuf>,
-    pub log: LogOptions,
-}
-
-/// One model to serve, or a directory of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelConfig {
-    /// `None`: the directory's name.
-    pub name: Option<ModelName>,
-    pub path: PathBuf,
-    pub backend: Choice,
-    /// `dataframe_outputs` in the file.
-    pub record_shape: RecordShape,
-    pub batch: BatchOptions,
-}
-
-/// What ONNX Runtime is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnnxRuntimeOptions {
-    pub library: LibrarySearch,
-    /// Instead of the providers that a model's MLmodel names.
-    pub providers: Option<Vec<String>>,
-    /// Threads within one run, where a model does not say.
-    pub intra_op_threads: NonZeroUsize,
-    pub spinning: bool,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogOptions {
-    pub format: LogFormat,
-    pub level: Level,
-}
-
-/// Form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-/// Severities of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
 
 pub(super) const OUTPUTS: &[(&str, RecordShape)] =
     &[("mlflow", RecordShape::Flattened), ("rows", RecordShape::Rows)];
@@ -91,6 +29,15 @@ pub(super) const LANES: &[(&str, LaneChoice)] = &[
     ("express", LaneChoice::Always(Lane::Express)),
     ("queue", LaneChoice::Always(Lane::Queue)),
 ];
+/// What `auto` aims at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Profile {
+    Throughput,
+    Latency,
+}
+
+const PROFILES: &[(&str, Profile)] =
+    &[("throughput", Profile::Throughput), ("latency", Profile::Latency)];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: &[(&str, Level)] = &[
     ("error", Level::Error),
@@ -117,9 +64,10 @@ impl Config {
         let mut check = Check { sources, faults: sources.faults.clone() };
         let server = check.server();
         let admin = check.admin(&server.host);
-        let pool = check.pool();
+        let profile = check.get(&setting::PROFILE, |text| parse::word(text, PROFILES));
+        let pool = check.pool(profile);
         let cache_dir = check.cache_dir();
-        let onnxruntime = check.onnxruntime();
+        let onnxruntime = check.onnxruntime(profile);
         let log = LogOptions {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
             level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
@@ -200,14 +148,15 @@ impl Check<'_> {
         given.unwrap_or_else(|| self.sources.cache_dir.clone())
     }
 
-    fn pool(&mut self) -> PoolOptions {
+    fn pool(&mut self, profile: Profile) -> PoolOptions {
         let queue = QueueLimits {
             requests_max: self
                 .get(&setting::QUEUE_REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
             rows_max: self.get(&setting::QUEUE_ROWS_MAX, |text| parse::number(text, 1, ROWS_MAX)),
             wait_max: self.get(&setting::QUEUE_WAIT_MAX, |text| parse::duration(text, INSTANT)),
         };
-        PoolOptions { threads: self.get(&setting::THREADS, |text| threads(text, cores())), queue }
+        let auto = if profile == Profile::Latency { 1 } else { cores() };
+        PoolOptions { threads: self.get(&setting::THREADS, |text| threads(text, auto)), queue }
     }
 
     fn batch(&mut self) -> BatchOptions {
@@ -221,14 +170,18 @@ impl Check<'_> {
         }
     }
 
-    fn onnxruntime(&mut self) -> OnnxRuntimeOptions {
+    fn onnxruntime(&mut self, profile: Profile) -> OnnxRuntimeOptions {
+        let is_latency = profile == Profile::Latency;
+        let auto = if is_latency { cores() } else { 1 };
         OnnxRuntimeOptions {
             library: self.library(),
             providers: self.optional(&setting::ORT_PROVIDERS, parse::list),
-            intra_op_threads: self.get(&setting::ORT_THREADS, |text| {
-                parse::number(text, 1, THREADS_MAX).and_then(NonZeroUsize::new)
+            intra_op_threads: self
+                .get(&setting::ORT_THREADS, |text| NonZeroUsize::new(threads(text, auto)?)),
+            spinning: self.get(&setting::ORT_SPINNING, |text| match text {
+                "auto" => Some(is_latency),
+                _ => parse::boolean(text),
             }),
-            spinning: self.get(&setting::ORT_SPINNING, parse::boolean),
         }
     }
 

@@ -5,6 +5,7 @@
 //! turns it into values and reports every fault at once.
 
 mod check;
+mod checked;
 mod cli;
 mod env;
 mod fault;
@@ -14,7 +15,7 @@ mod print;
 pub mod setting;
 mod sources;
 
-pub use check::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
+pub use checked::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
 pub use cli::{Command, Invocation, parse_command};
 pub use env::Environment;
 pub use fault::{Fault, Faults};

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::servable::BatchOptions;
 
-use super::check::{Config, LANES, ModelConfig, OUTPUTS};
+use super::check::{LANES, OUTPUTS};
+use super::checked::{Config, ModelConfig};
 use super::file::text_of;
 use super::setting;
 use super::sources::{Given, Origin, Sources};

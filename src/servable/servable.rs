@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::LoadedModel;
-use crate::batch::{ExpressLane, InferencePool, Job, Runner, RunnerOptions, contain};
+use crate::batch::{ExpressLane, InferencePool, Job, Lane, Runner, RunnerOptions, contain};
 use crate::model::{ModelId, OutputRows};
 use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
@@ -70,6 +70,10 @@ impl Servable {
         lanes: Lanes<'_>,
         request: Request,
     ) -> Result<Answer, ScoreError> {
+        if self.runner.lane() == Lane::Queue {
+            // Refused before it costs anything.
+            lanes.pool.check(&self.runner)?;
+        }
         let now = Instant::now();
         let deadline = request.deadline;
         let is_inline = request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none();

@@ -2,6 +2,18 @@
 
 use super::{KnownVariable, Setting};
 
+pub const PROFILE: Setting = Setting {
+    key: "inference.profile",
+    flag: "profile",
+    short: None,
+    env: "FLOWGATE_PROFILE",
+    env_known: None,
+    default: Some("throughput"),
+    expected: "`throughput` or `latency`",
+    meaning: "What `auto` settings of threads aim at: most rows a second, or the shortest single \
+              run, for which one run at a time has all cores and their threads wait by spinning.",
+};
+
 pub const THREADS: Setting = Setting {
     key: "inference.threads",
     flag: "inference-threads",
@@ -10,7 +22,8 @@ pub const THREADS: Setting = Setting {
     env_known: None,
     default: Some("auto"),
     expected: "`auto` or a number from 1 to 1024",
-    meaning: "Threads that run models; `auto` is the number of cores that the process may use.",
+    meaning: "Threads that run models; `auto` is the number of cores that the process may use, or 1 \
+              with the profile `latency`.",
 };
 
 pub const QUEUE_REQUESTS_MAX: Setting = Setting {

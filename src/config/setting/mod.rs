@@ -60,6 +60,7 @@ pub const ALL: &[&Setting] = &[
     &HEAD_TIMEOUT,
     &KEEP_ALIVE,
     &SHUTDOWN_TIMEOUT,
+    &PROFILE,
     &THREADS,
     &QUEUE_REQUESTS_MAX,
     &QUEUE_ROWS_MAX,

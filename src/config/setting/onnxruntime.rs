@@ -31,10 +31,11 @@ pub const ORT_THREADS: Setting = Setting {
     short: None,
     env: "FLOWGATE_ONNXRUNTIME_INTRA_OP_THREADS",
     env_known: None,
-    default: Some("1"),
-    expected: "a number from 1 to 1024",
-    meaning: "Threads within one run of a model whose MLmodel file does not say; 1 keeps a run \
-              on its inference thread.",
+    default: Some("auto"),
+    expected: "`auto` or a number from 1 to 1024",
+    meaning: "Threads within one run of a model whose MLmodel file does not say; `auto` is 1, \
+              which keeps a run on its inference thread, or the number of cores with the profile \
+              `latency`.",
 };
 
 pub const ORT_SPINNING: Setting = Setting {
@@ -43,7 +44,8 @@ pub const ORT_SPINNING: Setting = Setting {
     short: None,
     env: "FLOWGATE_ONNXRUNTIME_SPINNING",
     env_known: None,
-    default: Some("false"),
-    expected: "`true` or `false`",
-    meaning: "Whether ONNX Runtime's own threads wait by spinning: faster, at a core's expense.",
+    default: Some("auto"),
+    expected: "`auto`, `true` or `false`",
+    meaning: "Whether ONNX Runtime's own threads wait by spinning: faster, at a core's expense. \
+              `auto` is `false`, or `true` with the profile `latency`.",
 };

@@ -1,0 +1,141 @@
+//! A model and a request for the tests, and what they show.
+
+mod lanes;
+mod rows;
+mod simulation;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backend::{LoadedModel, RunError};
+use crate::batch::{
+    BatchLimits, Computed, Failure, Lane, LaneChoice, Request, Runner, RunnerOptions,
+};
+use crate::model::{ClassKey, GraphIo, Output, OutputRows};
+use crate::tensor::Tensor;
+use crate::tune::Costs;
+
+/// The model fails on a run with this number in it.
+const BAD: f32 = -1.0;
+/// The model panics on a run with this number in it.
+const UGLY: f32 = -2.0;
+
+/// Gives twice each number, and a map from the row's first number's sign to that number.
+struct Doubling {
+    io: GraphIo,
+}
+
+impl LoadedModel for Doubling {
+    fn io(&self) -> &GraphIo {
+        &self.io
+    }
+
+    fn provider(&self) -> &'static str {
+        "test"
+    }
+
+    fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
+        let Some(Tensor::F32(x)) = feeds.into_iter().next() else {
+            return Err(RunError::Failed("no feed".to_owned()));
+        };
+        assert!(!x.iter().any(|number| *number == UGLY), "the model does not like this");
+        if x.iter().any(|number| *number == BAD) {
+            return Err(RunError::Failed("bad number".to_owned()));
+        }
+        let maps = x.rows().into_iter().map(|row| {
+            let number = f64::from(row[0]);
+            [(ClassKey::Int(number.signum() as i64), number)]
+        });
+        let maps = Output::Maps(maps.collect());
+        Ok(vec![Output::Tensor(Tensor::F32(x.mapv(|number| 2.0 * number))), maps])
+    }
+}
+
+fn runner(rows_max: usize, delay_max: Duration, lane: Lane) -> Arc<Runner> {
+    let model = Arc::new(Doubling { io: GraphIo { inputs: Vec::new(), outputs: Vec::new() } });
+    let options = RunnerOptions {
+        limits: BatchLimits { rows_max, delay_max },
+        merges: true,
+        lane: LaneChoice::Always(lane),
+        // Slow enough for large requests to be split.
+        costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+    };
+    Arc::new(Runner::new("doubling".to_owned(), model, options))
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+enum Outcome {
+    /// All numbers of the first output, and of the second.
+    Rows(Vec<f32>, Vec<f64>),
+    Refused,
+    Panicked,
+    Expired,
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Run(_) => Self::Refused,
+            Failure::Panicked { .. } => Self::Panicked,
+            Failure::Expired => Self::Expired,
+        }
+    }
+}
+
+/// A request that sends its outcome with its number.
+struct Numbered {
+    number: usize,
+    /// What an undecoded one decodes to.
+    feeds: Vec<Tensor>,
+    deadline: Instant,
+    outcomes: flume::Sender<(usize, Outcome)>,
+}
+
+impl Request for Numbered {
+    type Error = Outcome;
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.outcomes.is_disconnected()
+    }
+
+    fn decode(&mut self) -> Result<Vec<Tensor>, Outcome> {
+        Ok(std::mem::take(&mut self.feeds))
+    }
+
+    fn answer(self, result: Result<Computed<'_>, Outcome>) {
+        let outcome = result.map_or_else(|error| error, |computed| numbers(&computed.rows));
+        let _ = self.outcomes.send((self.number, outcome));
+    }
+}
+
+fn numbers(rows: &OutputRows<'_>) -> Outcome {
+    let [Output::Tensor(Tensor::F32(doubled)), Output::Maps(maps)] = rows.outputs else {
+        panic!("two outputs");
+    };
+    let range = rows.rows.clone().unwrap_or(0..maps.len());
+    let doubled = doubled.rows().into_iter().skip(range.start).take(range.len());
+    let doubled = doubled.flat_map(|row| row.to_vec()).collect();
+    Outcome::Rows(doubled, maps.rows(range).map(|map| map.values[0]).collect())
+}
+
+/// One feed: `rows` rows of `width` numbers.
+fn feed(rows: usize, width: usize, numbers: &[f32]) -> Vec<Tensor> {
+    vec![Tensor::from_vec(&[rows, width], numbers.to_vec()).expect("as many numbers")]
+}
+
+/// What the model makes of a request that runs on its own.
+fn expected(width: usize, numbers: &[f32]) -> Outcome {
+    if numbers.contains(&UGLY) {
+        return Outcome::Panicked;
+    }
+    if numbers.contains(&BAD) {
+        return Outcome::Refused;
+    }
+    let firsts = numbers.chunks(width).map(|row| f64::from(row[0])).collect();
+    Outcome::Rows(numbers.iter().map(|number| 2.0 * number).collect(), firsts)
+}

@@ -1,0 +1,74 @@
+//! The configuration as the program uses it: made by `check`, which is the only way to one.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::backend::{Choice, LibrarySearch};
+use crate::batch::PoolOptions;
+use crate::model::ModelName;
+use crate::servable::BatchOptions;
+use crate::server::{AdminOptions, ServerOptions};
+use crate::wire::invocations::RecordShape;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub models: Vec<ModelConfig>,
+    pub server: ServerOptions,
+    /// `None`: there is no admin port.
+    pub admin: Option<AdminOptions>,
+    pub pool: PoolOptions,
+    /// For models that do not say otherwise.
+    pub batch: BatchOptions,
+    pub onnxruntime: OnnxRuntimeOptions,
+    /// Where measurements are kept; `None`: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    pub log: LogOptions,
+}
+
+/// One model to serve, or a directory of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// `None`: the directory's name.
+    pub name: Option<ModelName>,
+    pub path: PathBuf,
+    pub backend: Choice,
+    /// `dataframe_outputs` in the file.
+    pub record_shape: RecordShape,
+    pub batch: BatchOptions,
+}
+
+/// What ONNX Runtime is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnnxRuntimeOptions {
+    pub library: LibrarySearch,
+    /// Instead of the providers that a model's MLmodel names.
+    pub providers: Option<Vec<String>>,
+    /// Threads within one run, where a model does not say.
+    pub intra_op_threads: NonZeroUsize,
+    pub spinning: bool,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    pub format: LogFormat,
+    pub level: Level,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Severities of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

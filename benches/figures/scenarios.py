@@ -30,8 +30,8 @@ class Choices:
 
     # Microseconds that decoding 1,000 rows takes, without a server; None: not known.
     parse_us: float | None
-    # Rows a batch of the raw yardstick for the mlp: as many as flowgate's batches have at c256.
-    mlp_batch: int
+    # Rows a batch of the raw yardstick for the mlp; None: what flowgate's admin port tells.
+    mlp_batch: int | None
     # Further configurations of flowgate, by name.
     variants: tuple[str, ...]
 
@@ -89,13 +89,17 @@ def thousand_rows(parse_us: float | None) -> Scenario:
     )  # fmt: skip
 
 
-def wide_rows(batch: int) -> Scenario:
+def wide_rows(chosen: int | None) -> Scenario:
     def measure(stage: Stage) -> Round:
         loads = {name: stage.load(name, "mlp", Load(256)) for name in ("echo", "flowgate")}
-        return present({"raw": stage.raw("mlp", batch, CORES), **loads})
+        batch = chosen or stage.batch_rows_max("flowgate", "mlp")
+        raw = stage.raw("mlp", batch, CORES) if batch else None
+        return present({"raw": raw, **loads})
+
+    batches = f"raw batches of {chosen}" if chosen else "raw batches as large as flowgate's may be"
 
     return Scenario(
-        "mlp-c256", f"mlp, 1 row of 512 in JSON, c256; raw batches of {batch}", measure,
+        "mlp-c256", f"mlp, 1 row of 512 in JSON, c256; {batches}", measure,
         (
             Figure("server CPU a row over raw ONNX Runtime's",
                    ratio("flowgate", "raw", "cpu_us_row"), Goal(most=1.5), "x"),
@@ -109,7 +113,9 @@ def latency(model: str) -> Scenario:
         return present({"raw": stage.raw(model, 1, 1), **loads})
 
     def over_parts(each: Round) -> float:
-        return each["flowgate"].p50_us / (each["echo"].p50_us + each["raw"].p50_us)
+        # The run's processor time and not its wall time, of which only the mean is known: where
+        # the machine does other things too, a mean is far above any median.
+        return each["flowgate"].p50_us / (each["echo"].p50_us + each["raw"].cpu_us_row)
 
     return Scenario(
         f"latency-{model}", f"{model}, 1 row, c1", measure,

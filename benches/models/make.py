@@ -48,7 +48,7 @@ import bodies
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target/bench-models"
 sys.path.insert(0, str(ROOT / "models"))
-import train  # noqa: E402  (its wines are the rows of every model with columns)
+import train  # noqa: E402 (its wines are the rows of every model with columns)
 
 SEED = 20261121
 ROWS = 2_000

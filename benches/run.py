@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from fnmatch import fnmatch
 
@@ -82,6 +83,8 @@ def main() -> None:
     titles = {name: server.title for name, server in servers.items()}
     report = Report(limits, chosen.rounds, os.getloadavg()[0], titles=titles)
     OUT.mkdir(parents=True, exist_ok=True)
+    # So that the servers end with a run that is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         prepare()
         for scenario in todo:

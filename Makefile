@@ -45,6 +45,7 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  scripts/mlflow-venv.sh; \
 	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
 	  $(VENV)/bin/python -m unittest discover tests/differential; \
+	  $(VENV)/bin/python -m unittest discover benches; \
 	  $(VENV)/bin/python tests/differential/differential.py; \
 	  $(VENV)/bin/python tests/client/client.py; \
 	fi

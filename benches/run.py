@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from fnmatch import fnmatch
-from pathlib import Path
 
 from figures.figure import Round, Scenario
 from figures.sample import Unsound
@@ -48,8 +49,8 @@ def options() -> argparse.Namespace:
                         help="how many the memory scenario sends")  # fmt: skip
     parser.add_argument("--parse-us", type=float, metavar="US",
                         help="decoding 1,000 rows; default: what bench `wire` found")  # fmt: skip
-    parser.add_argument("--mlp-batch", type=int, default=64, metavar="ROWS",
-                        help="rows a batch of raw ONNX Runtime in mlp-c256")  # fmt: skip
+    parser.add_argument("--mlp-batch", type=int, metavar="ROWS",
+                        help="rows a batch of raw ONNX Runtime; default: flowgate's")  # fmt: skip
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=FLAGS",
                         help="a further configuration of flowgate, for variants-*")  # fmt: skip
     return parser.parse_args()
@@ -79,8 +80,11 @@ def main() -> None:
     if not todo:
         sys.exit("no scenario has such a name; --list shows them")
     limits = Limits(chosen.seconds, chosen.warmup, chosen.memory_requests)
-    report = Report(limits, chosen.rounds, titles={n: each.title for n, each in servers.items()})
+    titles = {name: server.title for name, server in servers.items()}
+    report = Report(limits, chosen.rounds, os.getloadavg()[0], titles=titles)
     OUT.mkdir(parents=True, exist_ok=True)
+    # So that the servers end with a run that is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         prepare()
         for scenario in todo:

@@ -21,6 +21,8 @@ FRAMES = {"mlflow": 100.0, "mlserver-invocations": 50.0, "mlserver-v2": 50.0, "l
 TENSORS = FRAMES | {"mlflow": 50.0}
 # More than wait in flowgate's queue, so that an overload is refused and not held back here.
 OVERLOAD_CONNECTIONS = 2048
+# Right answers and refusals, over the capacity, for three times the capacity to have arrived.
+ANSWERED = 2.5
 MIB = 1.0 / (1 << 20)
 
 
@@ -30,8 +32,8 @@ class Choices:
 
     # Microseconds that decoding 1,000 rows takes, without a server; None: not known.
     parse_us: float | None
-    # Rows a batch of the raw yardstick for the mlp: as many as flowgate's batches have at c256.
-    mlp_batch: int
+    # Rows a batch of the raw yardstick for the mlp; None: what flowgate's admin port tells.
+    mlp_batch: int | None
     # Further configurations of flowgate, by name.
     variants: tuple[str, ...]
 
@@ -89,13 +91,17 @@ def thousand_rows(parse_us: float | None) -> Scenario:
     )  # fmt: skip
 
 
-def wide_rows(batch: int) -> Scenario:
+def wide_rows(chosen: int | None) -> Scenario:
     def measure(stage: Stage) -> Round:
         loads = {name: stage.load(name, "mlp", Load(256)) for name in ("echo", "flowgate")}
-        return present({"raw": stage.raw("mlp", batch, CORES), **loads})
+        batch = chosen or stage.batch_rows_max("flowgate", "mlp")
+        raw = stage.raw("mlp", batch, CORES) if batch else None
+        return present({"raw": raw, **loads})
+
+    batches = f"raw batches of {chosen}" if chosen else "raw batches as large as flowgate's may be"
 
     return Scenario(
-        "mlp-c256", f"mlp, 1 row of 512 in JSON, c256; raw batches of {batch}", measure,
+        "mlp-c256", f"mlp, 1 row of 512 in JSON, c256; {batches}", measure,
         (
             Figure("server CPU a row over raw ONNX Runtime's",
                    ratio("flowgate", "raw", "cpu_us_row"), Goal(most=1.5), "x"),
@@ -109,7 +115,9 @@ def latency(model: str) -> Scenario:
         return present({"raw": stage.raw(model, 1, 1), **loads})
 
     def over_parts(each: Round) -> float:
-        return each["flowgate"].p50_us / (each["echo"].p50_us + each["raw"].p50_us)
+        # The run's processor time and not its wall time, of which only the mean is known: where
+        # the machine does other things too, a mean is far above any median.
+        return each["flowgate"].p50_us / (each["echo"].p50_us + each["raw"].cpu_us_row)
 
     return Scenario(
         f"latency-{model}", f"{model}, 1 row, c1", measure,
@@ -209,7 +217,7 @@ def memory() -> Scenario:
 
 def overload(model: str, rows: int) -> Scenario:
     def measure(stage: Stage) -> Round:
-        capacity = stage.load("flowgate", model, Load(64, rows))
+        capacity = stage.load("flowgate", model, Load(256, rows))
         if capacity is None:
             return {}
         due = {"1x": capacity.rate, "3x": 3.0 * capacity.rate}
@@ -221,18 +229,28 @@ def overload(model: str, rows: int) -> Scenario:
 
     return Scenario(
         f"overload-{model}",
-        f"{model}, rows a request: {rows}, open loop at the capacity (c64) and at three times that",
+        f"{model}, rows a request: {rows}, open loop at the capacity (c256) and at three times it",
         measure,
         (
             Figure("p99 of accepted at capacity", field("1x", "p99_us", 1e-3), None, "ms"),
             Figure("p99 of accepted at 3 times", field("3x", "p99_us", 1e-3), None, "ms"),
-            Figure("goodput at 3 times over capacity", ratio("3x", "capacity"),
-                   Goal(least=0.9), "x"),
+            Figure("goodput at 3 times over capacity", goodput, Goal(least=0.9), "x"),
+            Figure("all answers at 3 times over capacity", answered, Goal(least=ANSWERED), "x"),
             Figure("refused at 3 times, of all answers", refused),
-            # Much of it means that the load generator had too little of the machine.
             Figure("requests sent late at 3 times, p99", sent_late, None, "ms"),
         ),
     )  # fmt: skip
+
+
+def answered(each: Round) -> float:
+    return each["3x"].printed["answers_per_s"] / each["capacity"].rate
+
+
+def goodput(each: Round) -> float:
+    """Not measured where the load generator could not bring about an overload."""
+    if answered(each) < ANSWERED:
+        raise KeyError("3x")
+    return each["3x"].rate / each["capacity"].rate
 
 
 def refused(each: Round) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from peers import Running, Server, ServerFailed
+from peers.flowgate import batch_rows_max
 
 from figures import sample
 from figures.sample import Load, Sample, Unsound
@@ -96,6 +97,11 @@ class Stage:
             other.tree.pause()
         return sample.raw(model, batch, threads, self.limits.seconds)
 
+    def batch_rows_max(self, name: str, model: str) -> int | None:
+        """What a flowgate chose for a model, or was told."""
+        running = self.open(name, model)
+        return batch_rows_max(running) if running else None
+
     def start_up(self, name: str, model: str, fresh: bool) -> Sample | None:
         """Seconds until a first request is answered; `fresh` without what an earlier start kept."""
         home = self.logs / f"{name}-{model}"
@@ -110,7 +116,7 @@ class Stage:
 
     def resident(self, name: str, model: str) -> Sample | None:
         running = self.open(name, model)
-        return running and Sample(memory_bytes=running.tree.resident_bytes())
+        return Sample(memory_bytes=running.tree.resident_bytes()) if running else None
 
     def close(self) -> None:
         for running in self.running.values():

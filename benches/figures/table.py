@@ -20,6 +20,8 @@ class Report:
 
     limits: Limits
     rounds: int
+    # Processes that wanted to run before anything was started, on average over a minute.
+    busy: float
     done: list[tuple[Scenario, list[Round]]] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -35,7 +37,8 @@ class Report:
             f"{CORES} cores ({processor()}), {platform.system()} {platform.release()}; the load "
             f"generator on the same cores. Medians of {self.rounds} interleaved rounds of "
             f"{self.limits.seconds:g} s each, after {self.limits.warmup:g} s to warm up; in "
-            "brackets the least and the greatest round."
+            "brackets the least and the greatest round. Before it the machine's load average was "
+            f"{self.busy:.1f}."
         )
 
     def figures(self) -> str:
@@ -84,7 +87,8 @@ class Report:
     def document(self) -> dict[str, Any]:
         """All of it for programs, each sample with what its tool printed."""
         return {
-            "cores": CORES, "processor": processor(), "rounds": self.rounds,
+            "cores": CORES, "processor": processor(), "load_average": self.busy,
+            "rounds": self.rounds,
             "limits": asdict(self.limits), "versions": self.versions, "missing": self.missing,
             "ready_seconds": self.ready_seconds,
             "scenarios": [

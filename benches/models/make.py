@@ -47,8 +47,9 @@ import bodies
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target/bench-models"
+# Its wines are the rows of every model with columns.
 sys.path.insert(0, str(ROOT / "models"))
-import train  # noqa: E402  (its wines are the rows of every model with columns)
+import train  # noqa: E402
 
 SEED = 20261121
 ROWS = 2_000

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
+import urllib.request
 from pathlib import Path
 
-from peers.server import MODELS, ROOT, Server, run
+from peers.process import free_port
+from peers.server import MODELS, ROOT, Running, Server, run
 
+# A file in its home that says where it listens for operators.
+ADMIN_PORT = "admin_port"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
@@ -36,10 +41,26 @@ class Flowgate(Server):
                 "--admin-port", "off", "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
 
     def environment(self, home: Path) -> dict[str, str]:
-        """None of the caller's settings, and a cache of its own: empty where `home` is new."""
+        """None of the caller's settings. The cache is its own, and empty where `home` is new."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FLOWGATE_")}
-        own = {"ORT_DYLIB_PATH": self._library, "XDG_CACHE_HOME": str(home / "cache")}
-        return kept | own
+        admin_port = str(free_port())
+        (home / ADMIN_PORT).write_text(admin_port)
+        return kept | {
+            "ORT_DYLIB_PATH": self._library,
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "FLOWGATE_ADMIN_PORT": admin_port,
+        }
+
+
+def batch_rows_max(running: Running) -> int | None:
+    """Rows of one run, at most, as the admin port tells; None where it does not."""
+    port = (running.home / ADMIN_PORT).read_text()
+    url = f"http://127.0.0.1:{port}/v1/models/{running.model}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(json.load(answer)["batching"]["batch_rows_max"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def onnxruntime_library() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from peers.server import CORES, MODELS, Server, package_version, peer_venv, run
 
 # How long a batch waits for more requests. Without any wait the model processes spin.
-BATCH_SECONDS = 0.001
+BATCH_SECONDS = 0.002
 APP = Path(__file__).resolve().parent / "apps/litserve_graph.py"
 
 

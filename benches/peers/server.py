@@ -63,7 +63,7 @@ class Server(ABC):
         home.mkdir(parents=True, exist_ok=True)
         port = free_port()
         tree = Tree(self.command(model, port, home), home / "log.txt", self.environment(home))
-        running = Running(self, model, port, tree)
+        running = Running(self, model, port, tree, home)
         try:
             request = self.request(model, 1)
             running.ready_seconds = tree.wait(lambda: running.answers(request))
@@ -81,6 +81,7 @@ class Running:
     model: str
     port: int
     tree: Tree
+    home: Path
     ready_seconds: float = 0.0
 
     def url(self, request: Request) -> str:

@@ -128,10 +128,16 @@ fn decoding_takes_no_more_memory_than_is_said_beforehand() {
             streamed += usize::from(scoring.decode_usual(Some(JSON), body.as_bytes()).is_some());
             assert_exact(&scoring, JSON, body.as_bytes());
         }
-        csv_bodies().iter().for_each(|body| assert_exact(&scoring, CSV, body.as_bytes()));
-        parquet_bodies().iter().for_each(|body| assert_exact(&scoring, PARQUET, body));
+        for body in csv_bodies() {
+            assert_exact(&scoring, CSV, body.as_bytes());
+        }
+        for body in parquet_bodies() {
+            assert_exact(&scoring, PARQUET, &body);
+        }
     }
     assert!(streamed > 10, "{streamed} bodies were usual ones");
     let texts = column(ColumnType::String, DType::Str);
-    long_bodies().iter().for_each(|body| assert_exact(&texts, JSON, body.as_bytes()));
+    for body in long_bodies() {
+        assert_exact(&texts, JSON, body.as_bytes());
+    }
 }

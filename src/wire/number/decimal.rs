@@ -204,7 +204,8 @@ mod tests {
             let low = f64::from_bits(0x3ff0_0000_0000_0000 | bits >> 12);
             let high = f64::from_bits(low.to_bits() + 1);
             let scale = 10_u64.pow(power) as f64;
-            let digits = ((low * scale / 2.0 + high * scale / 2.0) as u64).saturating_add_signed(off);
+            let middle = low * scale / 2.0 + high * scale / 2.0;
+            let digits = (middle as u64).saturating_add_signed(off);
             let exponent = -(power as i32);
             let got = to_f64(digits, exponent).unwrap();
             prop_assert_eq!(got.to_bits(), std(digits, exponent).to_bits());

@@ -11,6 +11,7 @@ mod arrays;
 mod columns;
 mod cursor;
 mod plan;
+mod sink;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,30 @@ fn a_run_that_takes_too_long_is_504_with_mlflows_text() {
 }
 
 #[test]
+fn a_client_says_how_long_it_waits_but_not_beyond_the_servers_limit() {
+    let server = TestServer::start_held(&[("timeout", "1h")]);
+    let reply = server.client().post_coded(&[("x-request-timeout-ms", "50")], ONE_ROW.as_bytes());
+    assert_eq!((reply.status, reply.text()), (504, TIMEOUT_TEXT));
+    let server = TestServer::start_held(&[("timeout", "50ms")]);
+    let long = [("X-Request-Timeout-Ms", "3600000")];
+    assert_eq!(server.client().post_coded(&long, ONE_ROW.as_bytes()).status, 504);
+}
+
+#[test]
+fn a_limit_that_makes_no_sense_is_400_and_names_the_header() {
+    let server = TestServer::start(&[]);
+    for value in ["0", "-1", "1.5", "soon", "", "1e3", "99999999999999999999999"] {
+        let headers = [("x-request-timeout-ms", value)];
+        let reply = server.client().post_coded(&headers, ONE_ROW.as_bytes());
+        reply.assert_envelope(400, "BAD_REQUEST");
+        assert!(reply.text().contains("x-request-timeout-ms"), "{}", reply.text());
+    }
+    let most = u64::MAX.to_string();
+    let headers = [("x-request-timeout-ms", most.as_str())];
+    assert_eq!(server.client().post_coded(&headers, ONE_ROW.as_bytes()).text(), ECHOED);
+}
+
+#[test]
 fn a_request_that_expires_in_the_queue_is_never_run() {
     let server = TestServer::start_held(&[("timeout", "100ms")]);
     // The first occupies the one thread, the second waits behind it; both expire.

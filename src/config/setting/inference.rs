@@ -22,8 +22,8 @@ pub const THREADS: Setting = Setting {
     env_known: None,
     default: Some("auto"),
     expected: "`auto` or a number from 1 to 1024",
-    meaning: "Threads that run models; `auto` is the number of cores that the process may use, or 1 \
-              with the profile `latency`.",
+    meaning: "Threads that run models; `auto` is the number of cores that the process may use, or \
+              1 with the profile `latency`.",
 };
 
 pub const QUEUE_REQUESTS_MAX: Setting = Setting {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::support::Client;
 
 /// A real model of the repository.
@@ -139,18 +141,26 @@ struct Serving {
 
 impl Serving {
     fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            flowgate(&["serve", "--port", "0", "--admin-port", "0", "--cache-dir", "off"])
-                .args(arguments)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
+        let mut child = flowgate(&["serve", "--port", "0", "--admin-port", "0"])
+            .args(arguments)
+            .env("FLOWGATE_CACHE_DIR", "off")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         let mut more = BufReader::new(child.stdout.take().unwrap());
         more.read_line(&mut line).unwrap();
         let (_, rest) = line.split_once("http://").expect("the line names the address");
         let address = rest.split('/').next().unwrap().parse().unwrap();
         Self { child, address, line, more }
+    }
+
+    /// The admin port's address, from the line after that of the one model.
+    fn admin(&mut self) -> SocketAddr {
+        let mut line = String::new();
+        self.more.read_line(&mut line).unwrap();
+        let (_, rest) = line.split_once("http://").expect("the line names the address");
+        rest.split('/').next().unwrap().parse().unwrap()
     }
 
     fn signal(&self, name: &str) {
@@ -203,18 +213,46 @@ fn sigterm_and_sigint_end_with_0() {
 #[test]
 fn the_last_start_up_line_names_the_admin_port() {
     let mut serving = Serving::start(&[MODEL]);
-    let mut line = String::new();
-    serving.more.read_line(&mut line).unwrap();
-    let (_, rest) = line.split_once("http://").expect("the line names the address");
-    let admin = rest.split('/').next().unwrap().parse().unwrap();
+    let admin = serving.admin();
     assert_ne!(serving.address, admin);
     let mut client = Client::connect(admin);
     assert_eq!(client.request("GET", "/ready", &[], b"").status, 200);
-    let reply = client.request("GET", "/v1/models/wine-quality", &[], b"");
-    let model: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let model = model_at(admin);
     assert_eq!(model["name"], "wine-quality");
     assert_eq!(model["provider"], "CPUExecutionProvider");
-    assert_eq!(model["inputs"][0]["shape"], serde_json::json!([-1, 11]));
-    assert!(model["batching"]["batch_rows_max"].as_u64().unwrap() >= 1);
+    assert_eq!(model["inputs"][0]["shape"], json!([-1, 11]));
+    assert_eq!(model["batching"]["requests"], "merged");
+    assert_eq!(model["batching"]["source"], "measured");
+    assert!(!model["batching"]["points"].as_array().unwrap().is_empty());
     assert_eq!(Client::connect(serving.address).request("GET", "/ready", &[], b"").status, 404);
+}
+
+#[test]
+fn a_second_start_recalls_what_the_first_one_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let arguments = [MODEL, "--cache-dir", cache.to_str().unwrap()];
+    let batching = |arguments: &[&str]| {
+        let mut serving = Serving::start(arguments);
+        model_at(serving.admin())["batching"].clone()
+    };
+    let first = batching(&arguments);
+    assert_eq!(first["source"], "measured");
+    let second = batching(&arguments);
+    assert_eq!(second["source"], "cache");
+    for kept in ["requests", "batch_rows_max", "points"] {
+        assert_eq!(first[kept], second[kept], "{kept}");
+    }
+
+    // A directory that cannot be used is no reason not to serve.
+    std::fs::remove_dir_all(&cache).unwrap();
+    std::fs::write(&cache, "a file").unwrap();
+    assert_eq!(batching(&arguments)["source"], "measured");
+}
+
+/// What the admin port says about the model.
+fn model_at(admin: SocketAddr) -> Value {
+    let reply = Client::connect(admin).request("GET", "/v1/models/wine-quality", &[], b"");
+    assert_eq!(reply.status, 200);
+    serde_json::from_slice(&reply.body).unwrap()
 }

@@ -6,10 +6,13 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, System};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -21,9 +24,10 @@ use crate::config::{
     misspelt_variables, parse_command, read_file, to_yaml,
 };
 use crate::model::ModelId;
+use crate::predict::{self, Files, Job, PredictError};
 use crate::servable::{InferencePool, LoadOptions, Loaded, Servable, ServingTable, WarmUp, load};
 use crate::server::{Listening, ServerOptions, listen};
-use crate::store::{ModelDir, ResolvedModel, resolve_all};
+use crate::store::{ModelDir, ResolvedModel, resolve, resolve_all};
 use crate::wire::invocations::ScoringOptions;
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -35,7 +39,12 @@ enum Failure {
     Usage(String),
     /// It makes sense, but it does not work: exit code 1.
     Failed(String),
+    /// It was ended by a signal: exit code 130, as shells have it.
+    Stopped(String),
 }
+
+/// 128 and the number of SIGINT.
+const STOPPED: u8 = 130;
 
 /// Runs the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -51,6 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => return code,
         Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
         Err(Failure::Failed(text)) => (text, ExitCode::FAILURE),
+        Err(Failure::Stopped(text)) => (text, ExitCode::from(STOPPED)),
     };
     let _ = writeln!(io::stderr().lock(), "flowgate: {text}");
     code
@@ -58,7 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
-    let Invocation { command, flags, models, config } = invocation;
+    let Invocation { command, flags, models, config, files } = invocation;
     let file = match config.or_else(|| environment.config_file()) {
         Some(path) => Some(read_file(&path).map_err(|error| {
             Failure::Usage(format!("cannot read the configuration file: {error}"))
@@ -84,6 +94,7 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     }
     match command {
         Command::Check => check(&config),
+        Command::Predict => score(&config, files),
         Command::Serve | Command::Config => serve(&config),
     }
 }
@@ -199,6 +210,54 @@ async fn run_until_stopped(listening: Listening) -> Result<(), Failure> {
         () = stop.next() => tracing::warn!("stopped by a second signal"),
     }
     Ok(())
+}
+
+/// Scores a file, until it is done or a signal comes.
+fn score(config: &Config, files: Files) -> Result<ExitCode, Failure> {
+    let job = predict_job(config, files)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (done, mut outcome) = oneshot::channel();
+    let flag = Arc::clone(&stop);
+    let failed = |error: io::Error| Failure::Failed(format!("cannot score: {error}"));
+    let scoring = thread::Builder::new()
+        .name("predict".to_owned())
+        .spawn(move || {
+            let _ = done.send(predict::run(job, &flag));
+        })
+        .map_err(failed)?;
+    let outcome = System::new().block_on(async {
+        let mut signals = StopSignals::new().map_err(failed)?;
+        tokio::select! {
+            outcome = &mut outcome => return Ok(outcome),
+            () = signals.next() => stop.store(true, Ordering::Relaxed),
+        }
+        Ok(outcome.await)
+    })?;
+    let _ = scoring.join();
+    match outcome.unwrap_or(Err(PredictError::Panicked)) {
+        Ok(summary) => {
+            let _ = writeln!(io::stderr().lock(), "{summary}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(PredictError::Usage(text)) => Err(Failure::Usage(text)),
+        Err(error @ PredictError::Stopped) => Err(Failure::Stopped(error.to_string())),
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    }
+}
+
+fn predict_job(config: &Config, files: Files) -> Result<Job, Failure> {
+    let [model] = config.models.as_slice() else {
+        return Err(Failure::Usage("one model scores a file; give its folder with -m".to_owned()));
+    };
+    let forms = files.forms().map_err(|error| Failure::Usage(error.to_string()))?;
+    let path = model.path.display();
+    let refused = |cause: &dyn Display| Failure::Failed(format!("cannot load {path}: {cause}"));
+    let resolved = resolve(&model.path.to_string_lossy(), None).map_err(|cause| refused(&cause))?;
+    let dir = ModelDir::open(&resolved.dir).map_err(|cause| refused(&cause))?;
+    let engine = Engines { config, started: Vec::new() }.get(model.backend)?;
+    let (signature, model) = predict::load(dir, &*engine, config.onnxruntime.providers.as_deref())
+        .map_err(|cause| refused(&cause))?;
+    Ok(Job { signature, model, files, forms, threads: config.pool.threads })
 }
 
 /// SIGTERM and SIGINT.

@@ -14,6 +14,8 @@ pub mod store;
 
 pub mod servable;
 
+pub mod predict;
+
 pub mod server;
 
 pub mod app;

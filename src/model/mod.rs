@@ -6,7 +6,9 @@ mod selector;
 mod session;
 mod signature;
 
-pub use graph::{ClassKey, ClassMap, GraphInput, GraphIo, GraphOutput, Output, OutputKind, OutputRows};
+pub use graph::{
+    ClassKey, ClassMap, GraphInput, GraphIo, GraphOutput, Output, OutputKind, OutputRows,
+};
 pub use id::{ModelId, ModelName, ModelNameError, VersionId};
 pub use selector::{Selector, Stage};
 pub use session::{Provider, SessionOptions};

@@ -8,5 +8,6 @@ mod config_docs;
 mod deadline;
 mod http;
 mod overload;
+mod predict;
 mod shutdown;
 mod support;

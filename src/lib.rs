@@ -18,6 +18,8 @@ pub mod batch;
 
 pub mod servable;
 
+pub mod predict;
+
 pub mod server;
 
 pub mod app;

@@ -3,8 +3,10 @@
 
 mod log;
 mod models;
+mod score;
 mod serve;
 mod served;
+mod signals;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -26,7 +28,12 @@ enum Failure {
     Usage(String),
     /// It makes sense, but it does not work: exit code 1.
     Failed(String),
+    /// It was ended by a signal: exit code 130, as shells have it.
+    Stopped(String),
 }
+
+/// 128 and the number of SIGINT.
+const STOPPED: u8 = 130;
 
 /// Runs the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -42,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => return code,
         Err(Failure::Usage(text)) => (text, ExitCode::from(2)),
         Err(Failure::Failed(text)) => (text, ExitCode::FAILURE),
+        Err(Failure::Stopped(text)) => (text, ExitCode::from(STOPPED)),
     };
     let _ = writeln!(io::stderr().lock(), "flowgate: {text}");
     code
@@ -49,7 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
-    let Invocation { command, flags, models, config } = invocation;
+    let Invocation { command, flags, models, config, files } = invocation;
     let file = match config.or_else(|| environment.config_file()) {
         Some(path) => Some(read_file(&path).map_err(|error| {
             Failure::Usage(format!("cannot read the configuration file: {error}"))
@@ -75,6 +83,7 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     }
     match command {
         Command::Check => check(&config),
+        Command::Predict => score::score(&config, files),
         Command::Serve | Command::Config => serve::serve(&config),
     }
 }

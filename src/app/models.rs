@@ -15,7 +15,7 @@ use super::Failure;
 
 /// Loads all models, in order.
 pub(super) fn load_all(config: &Config) -> Result<Vec<Loaded>, Failure> {
-    let mut engines = Engines { config, started: Vec::new() };
+    let mut engines = Engines::new(config);
     let mut all = Vec::new();
     for model in &config.models {
         all.extend(load_one(config, model, &mut engines)?);
@@ -66,13 +66,17 @@ fn load_one(
 }
 
 /// The engines in use, each started once.
-struct Engines<'a> {
+pub(super) struct Engines<'a> {
     config: &'a Config,
     started: Vec<(Choice, Arc<dyn Backend>)>,
 }
 
-impl Engines<'_> {
-    fn get(&mut self, choice: Choice) -> Result<Arc<dyn Backend>, Failure> {
+impl<'a> Engines<'a> {
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self { config, started: Vec::new() }
+    }
+
+    pub(super) fn get(&mut self, choice: Choice) -> Result<Arc<dyn Backend>, Failure> {
         if let Some((_, engine)) = self.started.iter().find(|(started, _)| *started == choice) {
             return Ok(Arc::clone(engine));
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::{self, System};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::batch::InferencePool;
 use crate::config::Config;
@@ -15,6 +14,7 @@ use crate::server::{AdminOptions, AdminView, Listening, ServerOptions, listen, l
 
 use super::models::load_all;
 use super::served::Served;
+use super::signals::StopSignals;
 use super::{Failure, say};
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -119,24 +119,4 @@ async fn run_until_stopped(
         admin.stop(false).await;
     }
     Ok(())
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn new() -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use super::setting::{self, Setting};
+use crate::predict::{Files, Format};
 
 /// What the user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,18 +21,22 @@ pub struct Invocation {
     pub models: Vec<String>,
     /// `--config`.
     pub config: Option<PathBuf>,
+    /// What `predict` alone has.
+    pub files: Files,
 }
 
 /// The subcommands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Serve,
+    Predict,
     Check,
     Config,
 }
 
 const COMMANDS: &[(&str, Command, &str)] = &[
     ("serve", Command::Serve, "Serve MLflow ONNX models: the MLflow scoring protocol on one port"),
+    ("predict", Command::Predict, "Score the rows of a file into another file, of any size"),
     ("check", Command::Check, "Load and warm up models, print a verdict for each, and end"),
     ("config", Command::Config, "Print the effective configuration, ready for --config"),
 ];
@@ -57,15 +64,34 @@ pub fn parse_command(
         .collect();
     let models = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
     let config = text(matches, "config").map(PathBuf::from);
-    Ok(Invocation { command, flags, models, config })
+    let files = if command == Command::Predict { files(matches) } else { Files::default() };
+    Ok(Invocation { command, flags, models, config, files })
 }
 
+/// A flag's text; `None` where it was not given, or where the command has no such flag.
 fn text(matches: &ArgMatches, name: &str) -> Option<String> {
-    matches.get_one::<String>(name).cloned()
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
+}
+
+fn files(matches: &ArgMatches) -> Files {
+    let path = |name: &str| {
+        matches.get_one::<PathBuf>(name).filter(|path| path.as_os_str() != "-").cloned()
+    };
+    let format = |name: &str| text(matches, name).and_then(|name| Format::from_name(&name));
+    Files {
+        input: path("input-path"),
+        input_format: format("content-type"),
+        output: path("output-path"),
+        output_format: format("output-type"),
+        rows_per_batch: matches.get_one::<NonZeroUsize>("rows-per-batch").copied(),
+    }
 }
 
 fn command_line() -> clap::Command {
-    let commands = COMMANDS.iter().map(|(name, _, about)| subcommand(name, about));
+    let commands = COMMANDS.iter().map(|(name, command, about)| match command {
+        Command::Predict => predict(bare(name, about)),
+        Command::Serve | Command::Check | Command::Config => subcommand(bare(name, about)),
+    });
     clap::Command::new("flowgate")
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -74,7 +100,8 @@ fn command_line() -> clap::Command {
         .subcommands(commands)
 }
 
-fn subcommand(name: &'static str, about: &'static str) -> clap::Command {
+/// What every subcommand has.
+fn bare(name: &'static str, about: &'static str) -> clap::Command {
     clap::Command::new(name)
         .about(about)
         .disable_help_flag(true)
@@ -86,8 +113,65 @@ fn subcommand(name: &'static str, about: &'static str) -> clap::Command {
                 .value_name("FILE")
                 .help("Configuration file (YAML) [env: FLOWGATE_CONFIG]"),
         )
-        .arg(Arg::new("models").value_name("[NAME=]DIR").num_args(0..).help(MODELS_HELP))
+}
+
+fn subcommand(bare: clap::Command) -> clap::Command {
+    bare.arg(Arg::new("models").value_name("[NAME=]DIR").num_args(0..).help(MODELS_HELP))
         .args(setting::ALL.iter().map(|setting| flag(setting)))
+}
+
+fn predict(bare: clap::Command) -> clap::Command {
+    let arg = |short, long: &'static str, value, help: &'static str| {
+        Arg::new(long).short(short).long(long).value_name(value).help(help)
+    };
+    let path = value_parser!(PathBuf);
+    bare.arg(
+        Arg::new("models")
+            .short('m')
+            .long("model-uri")
+            .value_name("DIR")
+            .required(true)
+            .help("A model directory, or one model's folder of a directory registry"),
+    )
+    .arg(
+        arg('i', "input-path", "FILE", "Rows to score; `-` or nothing is standard input")
+            .value_parser(path.clone()),
+    )
+    .arg(
+        arg('o', "output-path", "FILE", "Where to; `-` or nothing is standard output")
+            .value_parser(path),
+    )
+    .arg(
+        arg('t', "content-type", "TYPE", "Form of the input [default: by its ending, else json]")
+            .value_parser(PossibleValuesParser::new(Format::CHOICES)),
+    )
+    .arg(
+        Arg::new("output-type")
+            .long("output-type")
+            .value_name("TYPE")
+            .value_parser(PossibleValuesParser::new(Format::CHOICES))
+            .help("Form of the output [default: by its ending, else json]"),
+    )
+    .arg(
+        Arg::new("rows-per-batch")
+            .long("rows-per-batch")
+            .value_name("ROWS")
+            .value_parser(value_parser!(NonZeroUsize))
+            .help("Rows that are scored together [default: 1000, or the model's own batch]"),
+    )
+    .args(
+        setting::ALL
+            .iter()
+            .filter(|setting| concerns_predict(setting))
+            .map(|setting| flag(setting)),
+    )
+}
+
+/// Settings that have a meaning without a server.
+fn concerns_predict(setting: &Setting) -> bool {
+    let sections = ["onnxruntime.", "log."];
+    let single = [setting::THREADS.key, setting::BACKEND.key];
+    single.contains(&setting.key) || sections.iter().any(|section| setting.key.starts_with(section))
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -118,6 +202,26 @@ mod tests {
         assert_eq!(invocation.models, ["a", "b=c"]);
         for (flag, value) in [("port", "9"), ("host", "::1"), ("timeout", "5"), ("workers", "2")] {
             assert_eq!(invocation.flags.get(flag).map(String::as_str), Some(value), "{flag}");
+        }
+    }
+
+    #[test]
+    fn flags_of_predict_are_those_of_mlflow_models_predict() {
+        let line = "flowgate predict -m a -i in.csv -t csv -o - --rows-per-batch 7 --backend ort";
+        let invocation = parse_command(line.split(' ')).unwrap();
+        assert_eq!(invocation.command, Command::Predict);
+        assert_eq!(invocation.models, ["a"]);
+        assert_eq!(invocation.flags.get("backend").map(String::as_str), Some("ort"));
+        let files = Files {
+            input: Some(PathBuf::from("in.csv")),
+            input_format: Some(Format::Csv),
+            rows_per_batch: NonZeroUsize::new(7),
+            ..Files::default()
+        };
+        assert_eq!(invocation.files, files);
+        for bad in ["-i x", "-m a -t xml", "-m a --rows-per-batch 0", "-m a --port 1", "-m a b"] {
+            let line = format!("flowgate predict {bad}");
+            assert_eq!(parse_command(line.split(' ')).unwrap_err().exit_code(), 2, "{bad}");
         }
     }
 }

@@ -9,5 +9,6 @@ mod config_docs;
 mod deadline;
 mod http;
 mod overload;
+mod predict;
 mod shutdown;
 mod support;

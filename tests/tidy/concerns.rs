@@ -34,12 +34,13 @@ const CONCERNS: [Concern; 7] = [
     },
     Concern {
         words: &["fs::", "File::open", "File::create", "OpenOptions::"],
-        homes: &["src/store/", "src/config/", "src/backend/"],
-        reason: "files are read while a model loads or a configuration is read, never on a request",
+        homes: &["src/store/", "src/config/", "src/backend/", "src/predict/"],
+        reason: "files are read while a model loads or a configuration is read, and by a batch \
+                 scoring, which is about files; never on a request",
     },
     Concern {
         words: &["thread::Builder", "thread::spawn", "Builder::new().name", "spawn_blocking"],
-        homes: &["src/batch/threads.rs", "src/app/"],
+        homes: &["src/batch/threads.rs", "src/predict/pipeline.rs", "src/app/"],
         reason: "every thread has a name, an owner, a stop signal and a join: few places start one",
     },
     Concern {

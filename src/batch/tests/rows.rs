@@ -43,12 +43,14 @@ fn case() -> impl Strategy<Value = Case> {
 const LIMITS: QueueLimits =
     QueueLimits { requests_max: 1000, rows_max: 100_000, wait_max: Duration::from_secs(1000) };
 
+type Outcomes = flume::Receiver<(usize, Outcome)>;
+
 /// The runners of both models, and each case as a request.
 fn requests(
     cases: &[Case],
     rows_max: usize,
     lane: Lane,
-) -> (Vec<(Arc<Runner>, Numbered)>, flume::Receiver<(usize, Outcome)>) {
+) -> (Vec<(Arc<Runner>, Numbered)>, Outcomes) {
     let models = [0, 1].map(|_| runner(rows_max, Duration::ZERO, lane));
     let (outcomes, received) = flume::unbounded();
     let requests = cases.iter().enumerate().map(|(number, case)| {
@@ -64,10 +66,7 @@ fn requests(
 }
 
 /// Every case ended once, as it would have on its own.
-fn check(
-    cases: &[Case],
-    received: &flume::Receiver<(usize, Outcome)>,
-) -> Result<(), TestCaseError> {
+fn check(cases: &[Case], received: &Outcomes) -> Result<(), TestCaseError> {
     let mut ended: Vec<_> = received.try_iter().collect();
     ended.sort_by_key(|(number, _)| *number);
     let numbers: Vec<_> = ended.iter().map(|(number, _)| *number).collect();

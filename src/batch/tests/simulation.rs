@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Numbered, feed, runner};
-use crate::batch::queue::{Undecoded, Work};
+use crate::batch::queue::{Queue, Undecoded, Work};
 use crate::batch::schedule::{Next, Queues};
 use crate::batch::{Admission, Job, Lane, QueueLimits, Rejected, Runner};
 
 const SEEDS: u64 = 60;
 const STEPS: usize = 1500;
 const US: Duration = Duration::from_micros(1);
+
+/// What a thread decodes, and for whom.
+type Bodies = (Arc<Runner>, Vec<Undecoded<Numbered>>);
 
 struct Simulation {
     random: fastrand::Rng,
@@ -21,7 +24,7 @@ struct Simulation {
     runners: Vec<Arc<Runner>>,
     limits: QueueLimits,
     /// When each busy thread will be done, and with which bodies.
-    busy: Vec<(Instant, Option<(Arc<Runner>, Vec<Undecoded<Numbered>>)>)>,
+    busy: Vec<(Instant, Option<Bodies>)>,
     threads: usize,
     rows_max: usize,
     delay: Duration,
@@ -153,7 +156,7 @@ impl Simulation {
                 Next::Wait => {
                     // Bodies alone may wait, for the threads that decode already.
                     let decoders = self.threads.saturating_sub(1).max(1);
-                    let ready = self.queues.filled.iter().any(|queue| queue.has_entries());
+                    let ready = self.queues.filled.iter().any(Queue::has_entries);
                     let bodies = !self.queues.filled.is_empty();
                     assert!(!ready, "a thread is idle while jobs wait");
                     assert!(!bodies || self.queues.decoding >= decoders);
@@ -185,7 +188,7 @@ impl Simulation {
         for queue in &self.queues.filled {
             let admission = queue.admission(self.threads);
             assert!(admission.requests > 0, "an empty queue is kept");
-            assert!(admission.wait < Duration::from_secs(3600));
+            assert!(admission.wait < Duration::from_hours(1));
         }
     }
 

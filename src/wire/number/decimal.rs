@@ -21,9 +21,6 @@ const FRACTION_BITS: u32 = 52;
 /// The bias of a double's exponent.
 const BIAS: i32 = 1023;
 
-/// Ten to the power of the index.
-const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-
 const fn inverses() -> [u128; INVERSE_MAX + 1] {
     let mut inverses = [0; INVERSE_MAX + 1];
     let mut power: u128 = 1;
@@ -57,20 +54,13 @@ pub fn take_digits(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
         // The first digit is in the lowest byte. A byte that is no digit sets its highest bit (the
         // carry may set later ones as well).
         let digits = u64::from_le_bytes(*chunk) ^ ZEROS;
-        let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & HIGHEST;
-        if others == 0 {
-            value = value.wrapping_mul(POWERS[8]).wrapping_add(eight_digits(digits));
-            text = rest;
-            continue;
+        if (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & HIGHEST != 0 {
+            break;
         }
-        let count = others.trailing_zeros() / 8;
-        if count == 0 {
-            return (value, text);
-        }
-        let digits = eight_digits(digits << (64 - 8 * count));
-        value = value.wrapping_mul(POWERS[count as usize]).wrapping_add(digits);
-        return (value, &text[count as usize..]);
+        value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(digits));
+        text = rest;
     }
+    // The last ones, and all of most numbers: one by one is quicker than masking some of eight.
     while let [digit @ b'0'..=b'9', rest @ ..] = text {
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         text = rest;

@@ -38,7 +38,7 @@ class Flowgate(Server):
     def command(self, model: str, port: int, home: Path) -> list[str]:
         directory = MODELS / model / "model"
         return [str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
-                "--admin-port", "off", "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
+                "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
 
     def environment(self, home: Path) -> dict[str, str]:
         """None of the caller's settings. The cache is its own, and empty where `home` is new."""

@@ -2,7 +2,7 @@
 
 use super::cast::{Casts, to_graph};
 use super::values::{array_of, frame_values};
-use crate::model::GraphIo;
+use crate::model::{GraphInput, GraphIo};
 use crate::tensor::{Dim, Tensor};
 use crate::wire::invocations::WireError;
 use crate::wire::invocations::frame::{Frame, Series};
@@ -89,17 +89,30 @@ fn feed_frame(
                 )));
             }
         };
-        let column = array_of(series);
-        // `skl2onnx` writes a column as [N, 1] (parity policy, P3.3).
-        let column = match *input.dims.0.as_slice() {
-            [_, Dim::Any | Dim::Fixed(1)] => column
-                .reshape(&[rows, 1])
-                .expect("a column has as many cells as the frame has rows"),
-            _ => column,
-        };
-        feeds.push(to_graph(column, input, casts)?);
+        feeds.push(feed_column(series, rows, input, casts)?);
     }
     Ok((feeds, rows))
+}
+
+/// The tensor of an input that one column feeds.
+///
+/// # Errors
+/// `BAD_REQUEST` when its values do not have the graph's type.
+pub fn feed_column(
+    series: Series,
+    rows: usize,
+    input: &GraphInput,
+    casts: Casts,
+) -> Result<Tensor, WireError> {
+    let column = array_of(series);
+    // `skl2onnx` writes a column as [N, 1] (parity policy, P3.3).
+    let column = match *input.dims.0.as_slice() {
+        [_, Dim::Any | Dim::Fixed(1)] => {
+            column.reshape(&[rows, 1]).expect("a column has as many cells as the frame has rows")
+        }
+        _ => column,
+    };
+    to_graph(column, input, casts)
 }
 
 fn missing(name: &str) -> WireError {

@@ -4,6 +4,6 @@ mod assemble;
 mod cast;
 mod values;
 
-pub use assemble::{ModelInput, feed};
+pub use assemble::{ModelInput, feed, feed_column};
 pub use cast::Casts;
 pub use values::frame_values;

@@ -1,6 +1,6 @@
 //! Nested lists of numbers, booleans or strings into one tensor.
 
-use super::cursor::{Cell, Cursor, Number};
+use super::cursor::{Cell, Cursor};
 use crate::tensor::{DType, Dim, Dims, Element, Tensor};
 use crate::wire::invocations::scoring::{Decoded, Layout};
 
@@ -126,15 +126,15 @@ fn array(target: &ArrayTarget, cursor: &mut Cursor<'_>) -> Option<Tensor> {
         Tensor::from_vec(&shape, values)
     }
     let float = |cell: Cell<'_>| match cell {
-        Cell::Number(Number::Float(value)) => Some(value),
-        Cell::Number(Number::Int(value)) => {
+        Cell::Float(value) => Some(value),
+        Cell::Int(value) => {
             let exact = value.unsigned_abs() <= target.int_max();
             (exact || target.ints == IntRule::Declared).then_some(value as f64)
         }
         _ => None,
     };
     let int = |cell: Cell<'_>| match cell {
-        Cell::Number(Number::Int(value)) => Some(value),
+        Cell::Int(value) => Some(value),
         _ => None,
     };
     match (target.read, target.feed) {

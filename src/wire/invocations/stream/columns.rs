@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::sink::{Place, RowForm, Sink, empty_series, list};
 use crate::model::{ColumnType, Columns, GraphIo, ValueType};
 use crate::tensor::{DType, Tensor};
-use crate::wire::invocations::feed::{Casts, ModelInput, feed};
+use crate::wire::invocations::feed::{Casts, ModelInput, feed, feed_column};
 use crate::wire::invocations::frame::{Frame, Label, Series};
 use crate::wire::invocations::scoring::{Decoded, Layout};
 
@@ -15,6 +15,8 @@ pub(super) struct ColumnTarget {
     io: GraphIo,
     /// The graph's element type, where all columns become one matrix of floats.
     matrix: Option<DType>,
+    /// The column of each of the graph's inputs, where it has several.
+    inputs: Option<Vec<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +58,8 @@ impl ColumnTarget {
             .enumerate()
             .any(|(i, column)| columns[..i].iter().any(|earlier| earlier.name == column.name));
         let matrix = matrix_type(&columns, io);
-        (!repeated).then(|| Self { columns, io: io.clone(), matrix })
+        let inputs = inputs(&columns, io);
+        (!repeated).then(|| Self { columns, io: io.clone(), matrix, inputs })
     }
 
     /// Whether a column holds texts.
@@ -101,6 +104,14 @@ impl ColumnTarget {
         let feeds = match sink {
             Sink::F32(values) => vec![Tensor::from_vec(&[rows, width], values)?],
             Sink::F64(values) => vec![Tensor::from_vec(&[rows, width], values)?],
+            Sink::Columns(mut series) if let Some(places) = &self.inputs => {
+                let mut feeds = Vec::with_capacity(places.len());
+                for (place, input) in places.iter().zip(&self.io.inputs) {
+                    let series = series[*place].take()?;
+                    feeds.push(feed_column(series, rows, input, Casts::Exact).ok()?);
+                }
+                feeds
+            }
             Sink::Columns(series) => {
                 let columns = self.columns.iter().zip(series).filter_map(|(column, series)| {
                     Some((Label::Name(column.name.clone()), series?))
@@ -130,6 +141,13 @@ fn matrix_type(columns: &[Column], io: &GraphIo) -> Option<DType> {
     let any_float = doubles + floats > 0;
     let direct = matches!((common, input.dtype), (_, DType::F32) | (DType::F64, DType::F64));
     (numbers && any_float && direct).then_some(input.dtype)
+}
+
+/// The column of each input, where the graph has several and every one is a column.
+fn inputs(columns: &[Column], io: &GraphIo) -> Option<Vec<usize>> {
+    let of = |name: &str| columns.iter().position(|column| column.name == name);
+    let several = io.inputs.len() > 1;
+    several.then(|| io.inputs.iter().map(|input| of(&input.name)).collect()).flatten()
 }
 
 /// `{"columns": [...], "index": [...], "data": [[...], ...]}`, the names before the data.

@@ -2,7 +2,7 @@
 
 use super::arrays::more_like_it;
 use super::columns::ColumnTarget;
-use super::cursor::{Cell, Cursor, Number};
+use super::cursor::{Cell, Cursor};
 use crate::model::ColumnType;
 use crate::tensor::DType;
 use crate::wire::invocations::frame::Series;
@@ -135,18 +135,14 @@ fn member(target: &ColumnTarget, place: Place, cursor: &mut Cursor<'_>) -> Optio
 #[inline]
 fn as_float(cell: Cell<'_>, ty: ColumnType) -> Option<f64> {
     match (ty, cell) {
-        (ColumnType::Double, Cell::Number(Number::Float(value))) => Some(value),
-        (ColumnType::Double | ColumnType::Long, Cell::Number(Number::Int(value))) => {
-            Some(value as f64)
-        }
+        (ColumnType::Double, Cell::Float(value)) => Some(value),
+        (ColumnType::Double | ColumnType::Long, Cell::Int(value)) => Some(value as f64),
         (ColumnType::Double | ColumnType::Float, Cell::Null) => Some(f64::NAN),
-        (ColumnType::Float, Cell::Number(Number::Float(value))) => Some(f64::from(value as f32)),
-        (ColumnType::Float, Cell::Number(Number::Int(value))) => {
+        (ColumnType::Float, Cell::Float(value)) => Some(f64::from(value as f32)),
+        (ColumnType::Float, Cell::Int(value)) => {
             (value.unsigned_abs() <= F32_INT_MAX).then_some(value as f64)
         }
-        (ColumnType::Integer, Cell::Number(Number::Int(value))) => {
-            i32::try_from(value).ok().map(f64::from)
-        }
+        (ColumnType::Integer, Cell::Int(value)) => i32::try_from(value).ok().map(f64::from),
         _ => None,
     }
 }
@@ -182,10 +178,10 @@ fn each<'a>(cursor: &mut Cursor<'a>, mut put: impl FnMut(Cell<'a>) -> Option<()>
 fn push(series: &mut Series, cell: Cell<'_>) -> Option<()> {
     match (series, cell) {
         (Series::Bool(values), Cell::Bool(value)) => values.push(value),
-        (Series::I32(values), Cell::Number(Number::Int(value))) => {
+        (Series::I32(values), Cell::Int(value)) => {
             values.push(i32::try_from(value).ok()?);
         }
-        (Series::I64(values), Cell::Number(Number::Int(value))) => values.push(value),
+        (Series::I64(values), Cell::Int(value)) => values.push(value),
         (Series::F32(values), cell) => values.push(as_float(cell, ColumnType::Float)? as f32),
         (Series::F64(values), cell) => values.push(as_float(cell, ColumnType::Double)?),
         (Series::Object(values), Cell::Text(text)) => values.push(Value::Str(text.to_owned())),

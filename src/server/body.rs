@@ -1,12 +1,14 @@
 //! Reading request bodies, with three bounds: bytes of one body, bytes of all requests, time.
 
-use std::pin::Pin;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_http::Payload;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
-use actix_web::web::Payload;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
@@ -63,7 +65,24 @@ pub(super) async fn read(
     if announced > bytes_max as u64 {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    let collect = collect(payload, announced as usize, bytes_max, share);
+    let mut collect = pin!(collect(payload, announced as usize, bytes_max, share));
+    // Most bodies arrive with their heads, and are there at the second look: to set a timer for
+    // them would cost as much as to read them.
+    let mut looks = 0;
+    let arrived = poll_fn(|context| {
+        looks += 1;
+        match collect.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if looks > 1 => Poll::Ready(None),
+            Poll::Pending => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    });
+    if let Some(result) = arrived.await {
+        return result;
+    }
     tokio::time::timeout_at(deadline.into(), collect)
         .await
         .map_err(|_elapsed| ScoreError::Expired)?

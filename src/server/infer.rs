@@ -1,17 +1,19 @@
 //! The one request handler.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::{HttpMessage as _, Payload, Request, Response};
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
 
 use crate::batch::{ExpressLane, InferencePool};
 use crate::servable::{
-    Answer, Budget, Compress, Lanes, Pending, Request, ScoreError, Servable, ServingTable,
+    self, Answer, Budget, Compress, Lanes, Pending, ScoreError, Servable, ServingTable,
 };
 
 use super::accept::{answer_coding, body_coding};
@@ -42,6 +44,10 @@ pub(super) struct Shared {
     pub(super) options: ServerOptions,
 }
 
+/// The address of ours that a connection reached.
+#[derive(Clone, Copy)]
+pub(super) struct Reached(pub(super) SocketAddr);
+
 /// One event loop's own.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
@@ -49,30 +55,26 @@ pub(super) struct Worker {
 }
 
 /// Answers any request.
-pub(super) async fn handle(
-    request: HttpRequest,
-    mut payload: Payload,
-    worker: Rc<Worker>,
-) -> HttpResponse {
+pub(super) async fn handle(mut request: Request, worker: Rc<Worker>) -> Response<BoxBody> {
+    let mut payload = request.take_payload();
     let response = answer(&request, &mut payload, &worker).await;
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        return response.map_body(|_, body| body::with_rest(body, payload));
+        return response.map_body(|_, body| body::with_rest(body, payload)).into();
     }
-    response
+    response.into()
 }
 
-async fn answer(request: &HttpRequest, payload: &mut Payload, worker: &Worker) -> HttpResponse {
-    let shared = &worker.shared;
-    let is_model = |name: &str| shared.table.contains(name);
-    match route::resolve(request.method().as_str(), request.path(), is_model) {
+async fn answer(request: &Request, payload: &mut Payload, worker: &Worker) -> HttpResponse {
+    let table = &worker.shared.table;
+    match route::resolve(request.method().as_str(), request.path(), |name| table.contains(name)) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
         Route::Version => error::start(StatusCode::OK, APPLICATION_JSON).body(MLFLOW_VERSION),
         Route::Docs => error::start(StatusCode::OK, "text/html; charset=utf-8").body(DOCS_PAGE),
         Route::OpenApi => error::start(StatusCode::OK, APPLICATION_JSON).body(OPENAPI),
         Route::Invocations(name) => {
             let servable = match name {
-                None => Some(shared.table.default_servable()),
-                Some(name) => shared.table.get(&name),
+                None => Some(table.default_servable()),
+                Some(name) => table.get(&name),
             };
             match servable {
                 None => error::not_found(),
@@ -110,7 +112,7 @@ async fn score(
     let coding = body_coding(headers)?;
     let body_bytes_max = options.body_bytes_max;
     let body = body::read(headers, payload, body_bytes_max, &mut share, deadline).await?;
-    let request = Request {
+    let request = servable::Request {
         content_type: content_type(headers),
         body,
         coding,
@@ -143,11 +145,11 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// 307 to the same host, with the query kept.
-fn redirect(request: &HttpRequest, path: &str) -> HttpResponse {
+fn redirect(request: &Request, path: &str) -> HttpResponse {
     let host = match request.headers().get(header::HOST).map(HeaderValue::to_str) {
         Some(Ok(host)) => host.to_owned(),
         // HTTP/1.0 needs no Host: the address that was reached is as good a name.
-        _ => request.app_config().local_addr().to_string(),
+        _ => request.conn_data().map_or_else(String::new, |Reached(address)| address.to_string()),
     };
     let mut location = format!("http://{host}{path}");
     if let Some(query) = request.uri().query() {

@@ -1,24 +1,25 @@
 //! Binding and running the server.
 
 use std::any::Any;
+use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-#[cfg(target_os = "linux")]
+use actix_http::Request;
+use actix_web::HttpServer;
+use actix_web::dev::{Extensions, Server, ServerHandle, fn_factory, fn_service};
 use actix_web::rt::net::TcpStream;
-use actix_web::web;
-use actix_web::{App, HttpServer};
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 
 use crate::batch::{ExpressLane, InferencePool};
 use crate::servable::{Budget, Pending, ServingTable};
 
-use super::infer::{Shared, Worker, handle};
+use super::infer::{Reached, Shared, Worker, handle};
 use super::options::ServerOptions;
 
 /// A server that has its sockets. Await `server` to run it.
@@ -44,13 +45,20 @@ pub fn listen(
     let server = HttpServer::new(move || {
         // Made on each worker's own thread.
         let worker = Rc::new(Worker { shared: Arc::clone(&shared), express: ExpressLane::new() });
-        App::new().default_service(web::to(move |request, payload| {
-            handle(request, payload, Rc::clone(&worker))
-        }))
+        // The routes are few, and resolved by a function: `App` would cost a request a
+        // microsecond.
+        fn_factory(move || {
+            let worker = Rc::clone(&worker);
+            let serve = move |request: Request| {
+                let worker = Rc::clone(&worker);
+                async { Ok::<_, Infallible>(handle(request, worker).await) }
+            };
+            ready(Ok::<_, ()>(fn_service(serve)))
+        })
     })
     .on_connect({
         let timeout = options.request_timeout;
-        move |connection, _| bound_stalls(connection, timeout)
+        move |connection, extensions| prepare(connection, extensions, timeout)
     })
     .disable_signals()
     .workers(options.workers)
@@ -76,17 +84,19 @@ impl Listening {
     }
 }
 
-/// Lets the system end a connection whose client takes no byte of its answer for `timeout`: no
-/// timer of ours runs while an answer waits to be sent.
-fn bound_stalls(connection: &dyn Any, timeout: Duration) {
+/// Notes where a connection arrived, and lets the system end it if its client takes no byte of its
+/// answer for `timeout`: no timer of ours runs while an answer waits to be sent.
+fn prepare(connection: &dyn Any, extensions: &mut Extensions, timeout: Duration) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    if let Ok(address) = stream.local_addr() {
+        extensions.insert(Reached(address));
+    }
     #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<TcpStream>()
-        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
-    {
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(timeout)) {
         tracing::debug!(%error, "a connection without a bound on stalls");
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (connection, timeout);
+    let _ = timeout;
 }
 
 /// Where to listen. Port 0 means a different port on each address, so only the first is taken.

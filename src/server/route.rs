@@ -1,5 +1,6 @@
 //! What a method and a path mean: a pure function, after Starlette's router.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Meaning of a request line.
@@ -74,7 +75,10 @@ fn endpoint(path: &str, is_model: impl Fn(&str) -> bool) -> Option<Endpoint> {
 }
 
 /// Python's `urllib.parse.unquote`: damaged escapes stay, bytes that are not UTF-8 become U+FFFD.
-pub(super) fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -85,7 +89,7 @@ pub(super) fn percent_decode(text: &str) -> String {
         bytes.push(escaped.map_or(first, |(high, low)| high << 4 | low));
         rest = if escaped.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
 fn hex(digit: u8) -> Option<u8> {

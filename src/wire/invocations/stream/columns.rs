@@ -181,8 +181,13 @@ fn names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Place>> {
     let mut places = Vec::with_capacity(target.columns.len());
     cursor.expect(b'[')?;
     loop {
-        let name = cursor.plain_string()?;
-        places.push(target.place(name, places.len()));
+        // Most clients name the columns in the declared order.
+        let next = target.columns.get(places.len());
+        if next.is_some_and(|next| next.member.is_some() && cursor.take_string(&next.name)) {
+            places.push(Some(places.len()));
+        } else {
+            places.push(target.place(cursor.plain_string()?, places.len()));
+        }
         if !cursor.more(b']')? {
             return Some(places);
         }

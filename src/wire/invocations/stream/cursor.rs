@@ -112,6 +112,21 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(text).ok()
     }
 
+    /// Takes a string that is written as `text`, byte for byte; `text` needs no escape.
+    #[inline]
+    pub(super) fn take_string(&mut self, text: &str) -> bool {
+        self.skip_blanks();
+        let rest = self.rest.strip_prefix(b"\"");
+        let rest = rest.and_then(|rest| rest.strip_prefix(text.as_bytes()));
+        match rest.and_then(|rest| rest.strip_prefix(b"\"")) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// A member's name and its colon.
     pub(super) fn name(&mut self) -> Option<&'a str> {
         let name = self.plain_string()?;

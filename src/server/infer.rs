@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::batch::{ExpressLane, InferencePool};
 use crate::servable::{
-    Answer, Budget, Compress, Lanes, Pending, Request, ScoreError, Servable, ServingTable,
+    Answer, Budget, Compress, Lanes, LiveTable, Pending, Request, ScoreError, Servable,
 };
 
 use super::accept::{answer_coding, body_coding};
@@ -36,7 +36,7 @@ static REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeo
 
 /// What all workers share.
 pub(super) struct Shared {
-    pub(super) table: Arc<ServingTable>,
+    pub(super) table: Arc<LiveTable>,
     pub(super) pool: Arc<InferencePool<Pending>>,
     pub(super) budget: Arc<Budget>,
     pub(super) options: ServerOptions,
@@ -62,8 +62,8 @@ pub(super) async fn handle(
 }
 
 async fn answer(request: &HttpRequest, payload: &mut Payload, worker: &Worker) -> HttpResponse {
-    let shared = &worker.shared;
-    let is_model = |name: &str| shared.table.contains(name);
+    let table = worker.shared.table.load();
+    let is_model = |name: &str| table.contains(name);
     match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
         Route::Version => error::start(StatusCode::OK, APPLICATION_JSON).body(MLFLOW_VERSION),
@@ -71,9 +71,11 @@ async fn answer(request: &HttpRequest, payload: &mut Payload, worker: &Worker) -
         Route::OpenApi => error::start(StatusCode::OK, APPLICATION_JSON).body(OPENAPI),
         Route::Invocations(name) => {
             let servable = match name {
-                None => Some(shared.table.default_servable()),
-                Some(name) => shared.table.get(&name),
+                None => Some(table.default_servable()),
+                Some(name) => table.get(&name),
             };
+            // Borrowed for the look-up, not for the wait.
+            drop(table);
             match servable {
                 None => error::not_found(),
                 Some(servable) => invoke(&servable, request.headers(), payload, worker).await,

@@ -16,7 +16,7 @@ use actix_web::{App, HttpServer};
 use socket2::SockRef;
 
 use crate::batch::{ExpressLane, InferencePool};
-use crate::servable::{Budget, Pending, ServingTable};
+use crate::servable::{Budget, LiveTable, Pending};
 
 use super::infer::{Shared, Worker, handle};
 use super::options::ServerOptions;
@@ -36,7 +36,7 @@ pub struct Listening {
 /// When the host does not resolve or the address cannot be bound.
 pub fn listen(
     options: &ServerOptions,
-    table: Arc<ServingTable>,
+    table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
 ) -> io::Result<Listening> {
     let budget = Arc::new(Budget::new(options.requests_max, options.requests_bytes_max));

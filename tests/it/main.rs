@@ -11,3 +11,4 @@ mod http;
 mod overload;
 mod shutdown;
 mod support;
+mod swap;

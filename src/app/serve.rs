@@ -9,7 +9,7 @@ use actix_web::rt::{self, System};
 
 use crate::batch::InferencePool;
 use crate::config::Config;
-use crate::servable::{Loaded, ServingTable, WarmUp};
+use crate::servable::{LiveTable, Loaded, ServingTable, WarmUp};
 use crate::server::{AdminOptions, AdminView, Listening, ServerOptions, listen, listen_admin};
 
 use super::models::load_all;
@@ -32,6 +32,7 @@ pub(super) fn serve(config: &Config) -> Result<ExitCode, Failure> {
     let servables = served.iter().map(|served| Arc::clone(&served.servable)).collect();
     let table = ServingTable::new(servables).map_err(|error| Failure::Usage(error.to_string()))?;
     let default = table.default_servable().id().name.clone();
+    let table = Arc::new(LiveTable::new(table));
     let pool = InferencePool::start(config.pool)
         .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
     let pool = Arc::new(pool);
@@ -46,13 +47,12 @@ pub(super) fn serve(config: &Config) -> Result<ExitCode, Failure> {
 
     System::new().block_on(async {
         let ServerOptions { host, port, .. } = &config.server;
-        let listening =
-            listen(&config.server, Arc::new(table), Arc::clone(&pool)).map_err(|error| {
-                Failure::Failed(format!(
-                    "cannot listen on {host}, port {port}: {error}; choose others with --host \
-                     and --port"
-                ))
-            })?;
+        let listening = listen(&config.server, table, Arc::clone(&pool)).map_err(|error| {
+            Failure::Failed(format!(
+                "cannot listen on {host}, port {port}: {error}; choose others with --host \
+                 and --port"
+            ))
+        })?;
         let admin = open_admin(config.admin.as_ref(), &view)?;
         let url = format!("http://{}/invocations", listening.address);
         for (line, name) in &lines {

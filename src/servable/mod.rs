@@ -17,5 +17,5 @@ pub use budget::{Budget, Exhausted, Share};
 pub use load::{LoadOptions, Loaded, WarmUp, load};
 pub use pending::Pending;
 pub use servable::{Lanes, Servable};
-pub use table::{ServingTable, TableError};
+pub use table::{LiveTable, ServingTable, TableError};
 pub use tuning::{BatchOptions, TuneSource, Tuning};

@@ -1,7 +1,9 @@
-//! All servables by name.
+//! All servables by name, and which of them serve now.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::Servable;
 
@@ -58,5 +60,125 @@ impl ServingTable {
     /// The servable behind `/invocations`.
     pub fn default_servable(&self) -> Arc<Servable> {
         Arc::clone(&self.default)
+    }
+}
+
+/// The table that serves now. Readers take no lock and never wait; a writer replaces the table as
+/// a whole, so that a reader sees the one before or the one after and nothing between.
+pub struct LiveTable(ArcSwap<ServingTable>);
+
+impl LiveTable {
+    /// Serves `table` until another is stored.
+    pub fn new(table: ServingTable) -> Self {
+        Self(ArcSwap::from_pointee(table))
+    }
+
+    /// The table as it is now, for a look-up or two. To be dropped before any await: while it is
+    /// held, a table that was replaced stays in memory. What a request keeps is the one
+    /// `Arc<Servable>` that it found.
+    pub fn load(&self) -> Guard<Arc<ServingTable>> {
+        self.0.load()
+    }
+
+    /// Serves `table` from now on. Requests that found their servable in the one before finish
+    /// on it.
+    pub fn store(&self, table: ServingTable) {
+        self.0.store(Arc::new(table));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use crate::backend::{LoadedModel, RunError};
+    use crate::batch::{BatchLimits, Lane, LaneChoice, RunnerOptions};
+    use crate::model::{GraphIo, ModelId, ModelName, Output, Signature, VersionId};
+    use crate::tensor::Tensor;
+    use crate::tune::Costs;
+    use crate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
+
+    use super::*;
+
+    /// Takes nothing, gives nothing.
+    struct Empty(GraphIo);
+
+    impl LoadedModel for Empty {
+        fn io(&self) -> &GraphIo {
+            &self.0
+        }
+
+        fn provider(&self) -> &'static str {
+            "test"
+        }
+
+        fn run(&self, _feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn servable(name: &str, version: u64) -> Arc<Servable> {
+        let id = ModelId { name: ModelName::new(name).unwrap(), version: VersionId(version) };
+        let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
+        let options = ScoringOptions { record_shape: RecordShape::Flattened, decoded_bytes_max: 0 };
+        let scoring = Scoring::new(Signature::default(), io.clone(), options);
+        let options = RunnerOptions {
+            limits: BatchLimits { rows_max: 1, delay_max: std::time::Duration::ZERO },
+            merges: false,
+            lane: LaneChoice::Always(Lane::Queue),
+            costs: Costs::default(),
+        };
+        Arc::new(Servable::new(id, scoring, Arc::new(Empty(io)), options))
+    }
+
+    fn table(names: &[&str], version: u64) -> Result<ServingTable, TableError> {
+        ServingTable::new(names.iter().map(|name| servable(name, version)).collect())
+    }
+
+    #[test]
+    fn the_default_is_the_model_of_that_name_else_the_first() {
+        for (names, default) in [(["b", "a"], "b"), (["b", "default"], "default")] {
+            let table = table(&names, 1).unwrap();
+            assert_eq!(table.default_servable().id().name.as_str(), default);
+            assert!(names.iter().all(|name| table.contains(name)));
+            assert!(table.get("c").is_none());
+        }
+        assert_eq!(table(&[], 1).err(), Some(TableError::Empty));
+        assert_eq!(table(&["a", "a"], 1).err(), Some(TableError::Duplicate("a".to_owned())));
+    }
+
+    #[test]
+    fn a_table_that_was_replaced_is_freed_but_for_what_requests_hold() {
+        let live = LiveTable::new(table(&["a", "b"], 1).unwrap());
+        let held = live.load().get("a").unwrap();
+        let idle = Arc::downgrade(&live.load().get("b").unwrap());
+        live.store(table(&["a"], 2).unwrap());
+        assert!(idle.upgrade().is_none());
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(held.id().version, VersionId(1));
+        assert_eq!(live.load().default_servable().id().version, VersionId(2));
+    }
+
+    #[test]
+    fn readers_see_whole_tables_only_and_never_an_older_one_again() {
+        const LAST: u64 = 500;
+        let live = LiveTable::new(table(&["a", "b"], 1).unwrap());
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut seen = 1;
+                    while seen < LAST {
+                        let table = live.load();
+                        let versions = ["a", "b"].map(|name| table.get(name).unwrap().id().version);
+                        assert_eq!(versions[0], versions[1]);
+                        assert!(versions[0] >= VersionId(seen));
+                        seen = versions[0].0;
+                    }
+                });
+            }
+            for version in 2..=LAST {
+                live.store(table(&["a", "b"], version).unwrap());
+            }
+        });
     }
 }

@@ -13,7 +13,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::batch::{ExpressLane, InferencePool};
 use crate::servable::{
-    self, Answer, Budget, Compress, Lanes, Pending, ScoreError, Servable, ServingTable,
+    self, Answer, Budget, Compress, Lanes, LiveTable, Pending, ScoreError, Servable,
 };
 
 use super::accept::{answer_coding, body_coding};
@@ -38,7 +38,7 @@ static REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeo
 
 /// What all workers share.
 pub(super) struct Shared {
-    pub(super) table: Arc<ServingTable>,
+    pub(super) table: Arc<LiveTable>,
     pub(super) pool: Arc<InferencePool<Pending>>,
     pub(super) budget: Arc<Budget>,
     pub(super) options: ServerOptions,
@@ -65,8 +65,9 @@ pub(super) async fn handle(mut request: Request, worker: Rc<Worker>) -> Response
 }
 
 async fn answer(request: &Request, payload: &mut Payload, worker: &Worker) -> HttpResponse {
-    let table = &worker.shared.table;
-    match route::resolve(request.method().as_str(), request.path(), |name| table.contains(name)) {
+    let table = worker.shared.table.load();
+    let is_model = |name: &str| table.contains(name);
+    match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
         Route::Version => error::start(StatusCode::OK, APPLICATION_JSON).body(MLFLOW_VERSION),
         Route::Docs => error::start(StatusCode::OK, "text/html; charset=utf-8").body(DOCS_PAGE),
@@ -76,6 +77,8 @@ async fn answer(request: &Request, payload: &mut Payload, worker: &Worker) -> Ht
                 None => Some(table.default_servable()),
                 Some(name) => table.get(&name),
             };
+            // Borrowed for the look-up, not for the wait.
+            drop(table);
             match servable {
                 None => error::not_found(),
                 Some(servable) => invoke(&servable, request.headers(), payload, worker).await,

@@ -17,7 +17,7 @@ use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 
 use crate::batch::{ExpressLane, InferencePool};
-use crate::servable::{Budget, Pending, ServingTable};
+use crate::servable::{Budget, LiveTable, Pending};
 
 use super::infer::{Reached, Shared, Worker, handle};
 use super::options::ServerOptions;
@@ -37,7 +37,7 @@ pub struct Listening {
 /// When the host does not resolve or the address cannot be bound.
 pub fn listen(
     options: &ServerOptions,
-    table: Arc<ServingTable>,
+    table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
 ) -> io::Result<Listening> {
     let budget = Arc::new(Budget::new(options.requests_max, options.requests_bytes_max));

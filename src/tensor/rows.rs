@@ -48,18 +48,19 @@ impl Tensor {
 }
 
 fn concat_like<T: Element>(first: &ArrayD<T>, parts: &[&Tensor]) -> Option<Tensor> {
-    let arrays: Vec<&ArrayD<T>> =
-        parts.iter().map(|part| T::unwrap_ref(part)).collect::<Option<_>>()?;
     let row = first.shape().get(1..)?;
+    let mut arrays = Vec::with_capacity(parts.len());
     let mut rows = 0;
-    for array in &arrays {
+    for part in parts {
+        let array = T::unwrap_ref(part)?;
         let (own, rest) = array.shape().split_first()?;
         if rest != row {
             return None;
         }
         rows += own;
+        arrays.push(array);
     }
-    let mut values = Vec::with_capacity(arrays.iter().map(|array| array.len()).sum());
+    let mut values = Vec::with_capacity(rows * row.iter().product::<usize>());
     for array in arrays {
         values.extend_from_slice(array.as_slice()?);
     }

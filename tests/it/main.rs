@@ -12,3 +12,4 @@ mod overload;
 mod predict;
 mod shutdown;
 mod support;
+mod swap;

@@ -11,7 +11,7 @@ use flowgate::backend::LoadedModel as _;
 use flowgate::batch::{BatchLimits, InferencePool, RunnerOptions};
 use flowgate::config::{Config, Environment, Sources};
 use flowgate::model::{ModelId, ModelName, Signature, VersionId};
-use flowgate::servable::{BatchOptions, Pending, Servable, ServingTable};
+use flowgate::servable::{BatchOptions, LiveTable, Pending, Servable, ServingTable};
 use flowgate::server::listen;
 use flowgate::tune::Costs;
 use flowgate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
@@ -22,6 +22,8 @@ use super::{Client, Gate, GatedModel};
 pub(crate) struct TestServer {
     pub(crate) gate: Arc<Gate>,
     pub(crate) pool: Arc<InferencePool<Pending>>,
+    config: Config,
+    table: Arc<LiveTable>,
     address: SocketAddr,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -45,28 +47,28 @@ impl TestServer {
         let config = Config::check(&sources).unwrap();
 
         let gate = Arc::new(Gate::default());
-        let model = Arc::new(GatedModel::new(Arc::clone(&gate)));
-        let id = ModelId { name: ModelName::new("echo").unwrap(), version: VersionId(1) };
-        let options = ScoringOptions {
-            record_shape: RecordShape::Flattened,
-            decoded_bytes_max: config.server.body_bytes_max,
-        };
-        let scoring = Scoring::new(Signature::default(), model.io().clone(), options);
-        let servable = Arc::new(Servable::new(id, scoring, model, runner_options(&config)));
-        let table = Arc::new(ServingTable::new(vec![servable]).unwrap());
+        let table = Arc::new(LiveTable::new(table_of("echo", &gate, &config)));
         let pool = Arc::new(InferencePool::start(config.pool).unwrap());
 
         let (ready, started) = flume::bounded(1);
-        let server_pool = Arc::clone(&pool);
+        let options = config.server.clone();
+        let (server_table, server_pool) = (Arc::clone(&table), Arc::clone(&pool));
         let thread = Builder::new().name("server-under-test".to_owned()).spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let listening = listen(&config.server, table, server_pool).unwrap();
+                let listening = listen(&options, server_table, server_pool).unwrap();
                 ready.send((listening.address, listening.handle)).unwrap();
                 listening.server.await.unwrap();
             });
         });
         let (address, handle) = started.recv().unwrap();
-        Self { gate, pool, address, handle, thread: Some(thread.unwrap()) }
+        Self { gate, pool, config, table, address, handle, thread: Some(thread.unwrap()) }
+    }
+
+    /// Serves a model of another name, behind a gate of its own, instead of what was served.
+    pub(crate) fn replace_model(&self, name: &str) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        self.table.store(table_of(name, &gate, &self.config));
+        gate
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -85,6 +87,19 @@ impl TestServer {
         }
         self.pool.close(Instant::now() + Duration::from_secs(30))
     }
+}
+
+/// A table of one gated model.
+fn table_of(name: &str, gate: &Arc<Gate>, config: &Config) -> ServingTable {
+    let model = Arc::new(GatedModel::new(Arc::clone(gate)));
+    let id = ModelId { name: ModelName::new(name).unwrap(), version: VersionId(1) };
+    let options = ScoringOptions {
+        record_shape: RecordShape::Flattened,
+        decoded_bytes_max: config.server.body_bytes_max,
+    };
+    let scoring = Scoring::new(Signature::default(), model.io().clone(), options);
+    let servable = Arc::new(Servable::new(id, scoring, model, runner_options(config)));
+    ServingTable::new(vec![servable]).unwrap()
 }
 
 /// The gated model has no costs of its own: what is not configured is off.

@@ -34,6 +34,7 @@ import mlflow
 import numpy as np
 import onnx
 import pandas as pd
+import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from onnx import TensorProto, helper, numpy_helper
@@ -111,8 +112,9 @@ def linear() -> Made:
 
 
 def wine() -> Made:
-    versions = sorted((ROOT / "models/wine-quality").glob("[0-9]*"), key=lambda p: int(p.name))
-    return Made(versions[-1], wines()[0])
+    registry = yaml.safe_load((ROOT / "models/wine-quality/registry.yaml").read_text())
+    version = registry["stages"]["Production"]
+    return Made(ROOT / f"models/wine-quality/{version}", wines()[0])
 
 
 def forest() -> Made:

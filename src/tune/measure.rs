@@ -10,7 +10,7 @@ use super::{Batching, Costs, Sampler};
 /// Timed runs of one size: enough for a median that one disturbance does not move.
 const RUNS_MIN: usize = 5;
 /// More runs than this make no median better that is worth the start-up time.
-const RUNS_MAX: usize = 15;
+const RUNS_MAX: usize = 63;
 /// Timed runs of one size beyond the least end after this time.
 const SIZE_TIME: Duration = Duration::from_millis(2);
 /// Least gain in rows a second for which a doubled batch counts as better.
@@ -74,11 +74,18 @@ fn time_runs(
     rows: usize,
     left: impl Fn() -> Duration,
 ) -> Result<Option<Duration>, RunError> {
-    let Some(feeds) = (if rows == 1 { sampler.whole() } else { sampler.rows(rows) }) else {
+    let Some(whole) = (if rows == 1 { sampler.whole() } else { sampler.rows(rows) }) else {
         return Ok(None);
     };
-    let run = || {
-        let feeds = feeds.clone();
+    let mut runs = 0;
+    let mut run = || {
+        // Rows that no run has seen: a processor learns the way of a row through a tree, and of
+        // a few rows that come again and again.
+        let feeds = match sampler.without_rows() {
+            Some(_) => whole.clone(),
+            None => sampler.pick(&(runs * rows..(runs + 1) * rows).collect::<Vec<_>>()),
+        };
+        runs += 1;
         let start = Instant::now();
         model.run(feeds).map(|outputs| {
             let time = start.elapsed();

@@ -67,6 +67,7 @@ pub struct Job<R> {
     pub feeds: Vec<Tensor>,
     /// Rows that all feeds share; `None` where they do not agree, so that it runs alone.
     pub(super) rows: Option<usize>,
+    weight: usize,
     pub(super) since: Instant,
 }
 
@@ -74,12 +75,23 @@ impl<R: Request> Job<R> {
     /// A job that begins to wait `now`.
     pub fn new(request: R, feeds: Vec<Tensor>, now: Instant) -> Self {
         let rows = shared_rows(&feeds);
-        Self { request, feeds, rows, since: now }
+        let weight = rows.unwrap_or_else(|| most_rows(&feeds));
+        Self { request, feeds, rows, weight, since: now }
     }
 
-    /// The rows that its run costs.
+    /// The same job, to be run as a whole whatever its rows.
+    pub(super) fn whole(request: R, feeds: Vec<Tensor>, since: Instant) -> Self {
+        Self { rows: None, ..Self::new(request, feeds, since) }
+    }
+
+    /// The rows that its run costs, at least 1.
     pub fn weight(&self) -> usize {
-        self.rows.unwrap_or(1)
+        self.weight
+    }
+
+    /// Elements of all feeds.
+    pub(super) fn elements(&self) -> usize {
+        self.feeds.iter().map(Tensor::len).sum()
     }
 
     /// Whether both can run in one batch.
@@ -90,8 +102,9 @@ impl<R: Request> Job<R> {
             && self.feeds.iter().zip(&other.feeds).all(|(own, others)| own.stacks_with(others))
     }
 
-    /// The job, if it is still worth running; one that expired is answered.
-    pub(super) fn still_wanted(self, now: Instant) -> Option<Self> {
+    /// The job, unless it is not worth running any more: then it is dropped if its client has
+    /// gone, and answered if it has expired.
+    pub(super) fn unless_over(self, now: Instant) -> Option<Self> {
         if self.request.is_abandoned() {
             return None;
         }
@@ -107,4 +120,9 @@ impl<R: Request> Job<R> {
 fn shared_rows(feeds: &[Tensor]) -> Option<usize> {
     let rows = feeds.first()?.rows()?;
     (rows > 0 && feeds.iter().all(|feed| feed.rows() == Some(rows))).then_some(rows)
+}
+
+/// The most rows that any feed has, at least 1.
+fn most_rows(feeds: &[Tensor]) -> usize {
+    feeds.iter().filter_map(Tensor::rows).max().unwrap_or(1).max(1)
 }

@@ -30,13 +30,17 @@ pub enum LaneChoice {
     Always(Lane),
 }
 
-/// A run of one row that takes no longer goes to the express lane: handing a request to another
-/// thread and its answer back costs about as much.
+/// A model whose run of one row takes no longer enters the express lane: handing a request to
+/// another thread and its answer back costs about as much.
 const ENTER: Duration = Duration::from_micros(15);
-/// In the express lane already, it may take twice as long before it has to leave.
+/// It leaves when a run of one row takes longer than this: twice as long, so that it does not
+/// change lanes all the time.
 const LEAVE: Duration = Duration::from_micros(30);
-/// A run may keep the event loop this long; larger ones go to the queue whatever the lane.
+/// A run of the express lane is expected to keep the event loop no longer than this; what would
+/// take longer goes to the queue, whatever the lane.
 pub(super) const EXPRESS_RUN_MAX: Duration = Duration::from_micros(250);
+/// A run that was expected to be that short and took this long ends the express lane at once.
+pub(super) const EXPRESS_STALL: Duration = Duration::from_millis(1);
 
 impl LaneChoice {
     /// The lane of a model whose run of one row takes `one_row`, now in lane `current`.

@@ -36,6 +36,15 @@ enum Entry<R> {
     Parts(Arc<Split<R>>, usize),
 }
 
+impl<R: Request> Entry<R> {
+    fn since(&self) -> Instant {
+        match self {
+            Self::Job(job) => job.since,
+            Self::Parts(split, _) => split.since(),
+        }
+    }
+}
+
 /// Requests that wait for one runner, first come first served but for what fits in a batch.
 pub(super) struct Queue<R> {
     pub(super) runner: Arc<Runner>,
@@ -98,11 +107,25 @@ impl<R: Request> Queue<R> {
         self.entries.push_back(entry);
     }
 
-    /// A job that has waited as a body already goes to the front.
+    /// A job that has waited as a body already goes before all that came after it.
     pub(super) fn push_decoded(&mut self, job: Job<R>) {
         self.rows += job.weight();
+        let since = job.since;
         let entry = self.entry(job);
-        self.entries.push_front(entry);
+        let younger = self.entries.iter().position(|entry| entry.since() > since);
+        self.entries.insert(younger.unwrap_or(self.entries.len()), entry);
+    }
+
+    /// Takes the parts of a large request out that have not run.
+    pub(super) fn remove(&mut self, split: &Arc<Split<R>>) {
+        let rows = &mut self.rows;
+        self.entries.retain(|entry| match entry {
+            Entry::Parts(of, next) if Arc::ptr_eq(of, split) => {
+                *rows -= split.rows_from(*next);
+                false
+            }
+            _ => true,
+        });
     }
 
     fn entry(&self, job: Job<R>) -> Entry<R> {

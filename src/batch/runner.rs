@@ -10,13 +10,13 @@ use crate::tensor::Tensor;
 use crate::tune::Costs;
 
 use super::assemble::{gather, has_rows};
-use super::lane::EXPRESS_RUN_MAX;
+use super::lane::{EXPRESS_RUN_MAX, EXPRESS_STALL};
 use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
 
 /// Weight of the past in the running mean of a model's pace, in samples.
 const PACE_SAMPLES: f32 = 16.0;
-/// One run counts as this many times its estimate at most: a thread that lost its core for a
-/// while says nothing about the model.
+/// One run counts as this many times the present pace at most. A thread that lost its core for a
+/// while says little about the model; when every run is slow, the mean gets there all the same.
 const PACE_MAX: f32 = 4.0;
 
 /// A part of a large request takes at least this long to run: less is not worth a hand-over.
@@ -29,7 +29,10 @@ pub struct RunnerOptions {
     /// Whether requests may run together.
     pub merges: bool,
     pub lane: LaneChoice,
+    /// What runs of sample rows took.
     pub costs: Costs,
+    /// Elements of one such row, over all feeds.
+    pub row_elements: usize,
 }
 
 /// Runs one graph for jobs of any thread, and knows what a run costs.
@@ -41,6 +44,7 @@ pub struct Runner {
     merges: AtomicBool,
     choice: LaneChoice,
     costs: Costs,
+    row_elements: usize,
     /// Rows in a part of a large request.
     part_rows: usize,
     /// What runs take now over what they took when they were measured: the bits of an `f32`.
@@ -52,7 +56,7 @@ pub struct Runner {
 impl Runner {
     /// A runner in the lane that the measured costs call for.
     pub fn new(name: String, model: Arc<dyn LoadedModel>, options: RunnerOptions) -> Self {
-        let RunnerOptions { limits, merges, lane: choice, costs } = options;
+        let RunnerOptions { limits, merges, lane: choice, costs, row_elements } = options;
         let lane = choice.next(Lane::Queue, costs.estimate(1));
         let part_rows = part_rows(limits.rows_max, &costs);
         Self {
@@ -62,6 +66,7 @@ impl Runner {
             merges: AtomicBool::new(merges),
             choice,
             costs,
+            row_elements: row_elements.max(1),
             part_rows,
             pace: AtomicU32::new(1.0_f32.to_bits()),
             lane: AtomicU8::new(lane as u8),
@@ -115,28 +120,49 @@ impl Runner {
 
     /// What a run of `rows` rows takes, as things are.
     pub fn estimate(&self, rows: usize) -> Duration {
-        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
-        self.costs.estimate(rows).mul_f32(pace)
+        scale(self.costs.estimate(rows), self.pace())
     }
 
-    /// Whether a run of `rows` rows may take the express lane.
-    pub fn is_express(&self, rows: usize) -> bool {
-        self.lane() == Lane::Express && (rows == 1 || self.estimate(rows) <= EXPRESS_RUN_MAX)
+    /// Whether a job may take the express lane. A row that is longer than those that were measured
+    /// counts as several of them.
+    pub fn is_express<R: Request>(&self, job: &Job<R>) -> bool {
+        if self.lane() == Lane::Queue {
+            return false;
+        }
+        let elements = job.elements();
+        let is_usual_row = job.weight() == 1 && elements <= self.row_elements;
+        is_usual_row || {
+            let rows = job.weight().max(elements.div_ceil(self.row_elements));
+            self.is_short(rows)
+        }
+    }
+
+    /// Whether a run of `rows` rows keeps an event loop no longer than it may.
+    pub(super) fn is_short(&self, rows: usize) -> bool {
+        self.estimate(rows) <= EXPRESS_RUN_MAX
+    }
+
+    fn pace(&self) -> f32 {
+        f32::from_bits(self.pace.load(Ordering::Relaxed))
     }
 
     /// Runs jobs that join each other as one batch, and answers each.
     pub(super) fn run<R: Request>(&self, jobs: Vec<Job<R>>) {
         let start = Instant::now();
-        let mut jobs: Vec<_> = jobs.into_iter().filter_map(|job| job.still_wanted(start)).collect();
-        if jobs.len() > 1 {
-            match self.run_merged(jobs, start) {
-                Ok(()) => return,
-                // One bad row fails only its own request: each runs on its own.
-                Err(unanswered) => jobs = unanswered,
+        let mut jobs: Vec<_> = jobs.into_iter().filter_map(|job| job.unless_over(start)).collect();
+        if jobs.len() <= 1 {
+            if let Some(job) = jobs.pop() {
+                self.run_alone(job, start);
             }
+            return;
         }
-        for job in jobs {
-            self.run_alone(job);
+        let Err(unanswered) = self.run_merged(jobs, start) else { return };
+        // One bad row fails only its own request: each runs on its own, if it still has time.
+        for job in unanswered {
+            let start = Instant::now();
+            if let Some(job) = job.unless_over(start) {
+                self.run_alone(job, start);
+            }
         }
     }
 
@@ -167,14 +193,16 @@ impl Runner {
         Ok(())
     }
 
-    fn run_alone<R: Request>(&self, job: Job<R>) {
-        let start = Instant::now();
-        let Job { request, feeds, rows, since } = job;
+    fn run_alone<R: Request>(&self, job: Job<R>, start: Instant) {
+        let Job { request, feeds, rows, since, .. } = job;
         let outputs = self.execute(feeds);
         let end = Instant::now();
         match outputs {
             Ok(outputs) => {
-                self.observe(rows.unwrap_or(1), end - start);
+                // What does not agree on its rows says nothing about what a row takes.
+                if let Some(rows) = rows {
+                    self.observe(rows, end - start);
+                }
                 let stages = Stages {
                     queue: start.saturating_duration_since(since),
                     assemble: Duration::ZERO,
@@ -214,12 +242,14 @@ impl Runner {
             return;
         }
         // Threads may overwrite each other's sample: a mean of most of them will do.
-        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
-        let sample = (took.as_secs_f32() / estimate).min(PACE_MAX);
-        let pace = pace + (sample - pace) / PACE_SAMPLES;
+        let past = self.pace();
+        let sample = (took.as_secs_f32() / estimate).min(PACE_MAX * past);
+        let pace = past + (sample - past) / PACE_SAMPLES;
         self.pace.store(pace.to_bits(), Ordering::Relaxed);
+        let is_stall = took > EXPRESS_STALL && estimate * past <= EXPRESS_RUN_MAX.as_secs_f32();
+        let one_row = if is_stall { took } else { scale(self.costs.estimate(1), pace) };
         let current = self.lane();
-        let next = self.choice.next(current, self.costs.estimate(1).mul_f32(pace));
+        let next = self.choice.next(current, one_row);
         if next != current {
             self.lane.store(next as u8, Ordering::Relaxed);
             let (lane, pace) = (next.name(), f64::from(pace));
@@ -235,4 +265,9 @@ fn part_rows(rows_max: usize, costs: &Costs) -> usize {
         rows *= 2;
     }
     rows
+}
+
+/// A duration times a factor; the longest there is where it does not fit.
+fn scale(time: Duration, factor: f32) -> Duration {
+    Duration::try_from_secs_f32(time.as_secs_f32() * factor).unwrap_or(Duration::MAX)
 }

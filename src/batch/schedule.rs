@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::queue::{Queue, Undecoded, Work};
+use super::split::Split;
 use super::{Job, QueueLimits, Rejected, Request, Runner};
 
 /// All queues under one lock, which is held for moving pointers only.
@@ -52,6 +53,12 @@ impl<R: Request> Schedule<R> {
     /// Requests that wait for one runner.
     pub(super) fn requests_for(&self, runner: &Arc<Runner>) -> usize {
         self.lock().find(runner).map_or(0, |queue| queue.requests())
+    }
+
+    /// Threads that wait.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.lock().idle
     }
 
     /// Notes that a client left whose request may still wait.
@@ -110,16 +117,16 @@ impl<R: Request> Schedule<R> {
         for queue in &mut queues.filled {
             queue.sweep();
         }
+        queues.drop_empty();
         let Some(queue) = queues.find(runner) else { return Ok(()) };
         queue.admission(self.threads).check(rows, &self.limits)
     }
 
-    /// Jobs whose bodies were decoded join the front of their queue: they were admitted before.
+    /// Jobs whose bodies were decoded join their queue in the order in which they came.
     pub(super) fn put_decoded(&self, runner: &Arc<Runner>, jobs: Vec<Job<R>>) {
         let mut queues = self.lock();
         queues.decoding -= 1;
-        // The last goes in first, so that the first is first.
-        for job in jobs.into_iter().rev() {
+        for job in jobs {
             queues.of(runner).push_decoded(job);
         }
         // A thread that was not allowed to decode may do so now.
@@ -148,13 +155,27 @@ impl<R: Request> Schedule<R> {
                 }
                 Next::WaitUntil(at) => at.saturating_duration_since(Instant::now()),
                 Next::Wait => Duration::MAX,
-                Next::End => return None,
+                Next::End => {
+                    // Others may wait for what the last thread was doing.
+                    drop(queues);
+                    self.changed.notify_all();
+                    return None;
+                }
             };
             queues.idle += 1;
             let woken = self.changed.wait_timeout(queues, wait);
             queues = woken.unwrap_or_else(PoisonError::into_inner).0;
             queues.idle -= 1;
         }
+    }
+
+    /// Takes the parts of a large request that is answered already out of its queue.
+    pub(super) fn remove(&self, runner: &Arc<Runner>, split: &Arc<Split<R>>) {
+        let mut queues = self.lock();
+        if let Some(queue) = queues.find(runner) {
+            queue.remove(split);
+        }
+        queues.drop_empty();
     }
 
     /// Refuses what comes from now on. Threads end when they have done what waits.
@@ -186,6 +207,10 @@ impl<R: Request> Queues<R> {
             self.filled.len() - 1
         });
         &mut self.filled[at]
+    }
+
+    fn drop_empty(&mut self) {
+        self.filled.retain(|queue| queue.requests() > 0);
     }
 
     /// What an idle thread does now. Queues take turns; a thread is kept free of large bodies, if

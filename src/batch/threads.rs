@@ -120,7 +120,12 @@ fn work<R: Request>(schedule: &Schedule<R>) {
     while let Some((runner, work)) = schedule.next() {
         match work {
             Work::Batch(jobs) => runner.run(jobs),
-            Work::Part(split, part) => split.run(part, &runner),
+            Work::Part(split, part) => {
+                split.run(part, &runner);
+                if split.is_over() {
+                    schedule.remove(&runner, &split);
+                }
+            }
             Work::Decode(undecoded) => {
                 let jobs = undecoded.into_iter().filter_map(|one| decode(one, &runner)).collect();
                 schedule.put_decoded(&runner, jobs);

@@ -86,7 +86,7 @@ impl Servable {
             let end = Instant::now();
             let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
             let job = Job::new(pending, feeds, end);
-            if self.runner.is_express(job.weight()) {
+            if self.runner.is_express(&job) {
                 lanes.express.push(&self.runner, job);
                 // Runs at the end of this turn: no timer is worth setting.
                 return reply.await.unwrap_or(Err(ScoreError::Closed));

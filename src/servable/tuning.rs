@@ -33,6 +33,8 @@ pub struct Tuning {
     pub batching: Batching,
     pub limits: BatchLimits,
     pub costs: Costs,
+    /// Elements of a row of the samples that were measured.
+    pub row_elements: usize,
     pub source: TuneSource,
 }
 
@@ -77,7 +79,9 @@ impl Tuner<'_> {
         example: Option<Vec<Tensor>>,
     ) -> Tuning {
         let wanted = &self.options.batch;
-        let (findings, found) = self.find(id, model, example);
+        let sampler = Sampler::new(model.io(), example);
+        let row_elements = sampler.row_elements();
+        let (findings, found) = self.find(id, model, &sampler);
         let rows_max = match (&findings.batching, wanted.rows_max) {
             (Batching::Alone(_), _) => 1,
             (Batching::Merged, Some(rows_max)) => rows_max,
@@ -89,14 +93,14 @@ impl Tuner<'_> {
         }
         let limits = BatchLimits { rows_max, delay_max: wanted.delay_max };
         let source = if wanted.rows_max.is_some() { TuneSource::Configured } else { found };
-        Tuning { batching, limits, costs, source }
+        Tuning { batching, limits, costs, row_elements, source }
     }
 
     fn find(
         &self,
         id: &ModelId,
         model: &dyn LoadedModel,
-        example: Option<Vec<Tensor>>,
+        sampler: &Sampler,
     ) -> (Findings, TuneSource) {
         let time_max = self.options.batch.tune_time_max;
         let cache = self.options.tune_cache.as_ref().and_then(|cache| {
@@ -113,10 +117,9 @@ impl Tuner<'_> {
             return (kept, TuneSource::Cache);
         }
         let tried = contain(id, || {
-            let sampler = Sampler::new(model.io(), example);
-            let batching = check_batching(model, &sampler);
+            let batching = check_batching(model, sampler);
             let options = TuneOptions { time_max, rows_max: ROWS_MAX };
-            let costs = measure(model, &sampler, &batching, options);
+            let costs = measure(model, sampler, &batching, options);
             Findings { batching, costs }
         });
         let findings = match tried {
@@ -143,6 +146,7 @@ impl Tuning {
             merges: matches!(self.batching, Batching::Merged),
             lane,
             costs: self.costs.clone(),
+            row_elements: self.row_elements,
         }
     }
 

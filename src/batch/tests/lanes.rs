@@ -1,10 +1,10 @@
 //! What the lanes do beyond splitting rows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Numbered, Outcome, feed};
+use super::{BAD, Numbered, Outcome, feed};
 use crate::backend::{LoadedModel, RunError};
 use crate::batch::{
     BatchLimits, ExpressLane, InferencePool, Job, Lane, LaneChoice, PoolOptions, QueueLimits,
@@ -14,12 +14,21 @@ use crate::model::{GraphIo, Output};
 use crate::tensor::Tensor;
 use crate::tune::Costs;
 
-/// The identity, which counts its runs. `sums`: gives the mean of all rows instead, so that its
+/// The identity, which counts its runs and fails on [`BAD`]. `sums`: gives the mean of all rows instead, so that its
 /// batches cannot be split.
 struct Counting {
     runs: Arc<AtomicUsize>,
     sums: bool,
+    /// Who waits for answers until the first run, and leaves then.
+    audience: Mutex<Option<flume::Receiver<(usize, Outcome)>>>,
     io: GraphIo,
+}
+
+impl Counting {
+    fn new(sums: bool, runs: &Arc<AtomicUsize>) -> Self {
+        let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
+        Self { runs: Arc::clone(runs), sums, audience: Mutex::default(), io }
+    }
 }
 
 impl LoadedModel for Counting {
@@ -33,9 +42,13 @@ impl LoadedModel for Counting {
 
     fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
+        drop(self.audience.lock().expect("no run panics").take());
         let Some(Tensor::F32(x)) = feeds.into_iter().next() else {
             return Err(RunError::Failed("no feed".to_owned()));
         };
+        if x.iter().any(|number| *number == BAD) {
+            return Err(RunError::Failed("bad number".to_owned()));
+        }
         let maps = |rows: usize| {
             Output::Maps((0..rows).map(|_| [(crate::model::ClassKey::Int(0), 0.0)]).collect())
         };
@@ -59,12 +72,28 @@ impl Rows for ndarray::ArrayD<f32> {
 }
 
 fn counting(sums: bool, choice: LaneChoice, costs: Costs) -> (Arc<Runner>, Arc<AtomicUsize>) {
+    counting_of(8, sums, choice, costs)
+}
+
+fn counting_of(
+    rows_max: usize,
+    sums: bool,
+    choice: LaneChoice,
+    costs: Costs,
+) -> (Arc<Runner>, Arc<AtomicUsize>) {
     let runs = Arc::new(AtomicUsize::new(0));
-    let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
-    let model = Arc::new(Counting { runs: Arc::clone(&runs), sums, io });
-    let limits = BatchLimits { rows_max: 8, delay_max: Duration::ZERO };
-    let options = RunnerOptions { limits, merges: true, lane: choice, costs };
-    (Arc::new(Runner::new("counting".to_owned(), model, options)), runs)
+    let runner = runner_of(rows_max, choice, costs, Counting::new(sums, &runs));
+    (runner, runs)
+}
+
+fn runner_of(rows_max: usize, choice: LaneChoice, costs: Costs, model: Counting) -> Arc<Runner> {
+    let limits = BatchLimits { rows_max, delay_max: Duration::ZERO };
+    let options = RunnerOptions { limits, merges: true, lane: choice, costs, row_elements: 1 };
+    Arc::new(Runner::new("counting".to_owned(), Arc::new(model), options))
+}
+
+fn fast() -> Costs {
+    Costs::new(vec![(1, Duration::from_micros(5))])
 }
 
 fn slow() -> Costs {
@@ -87,7 +116,9 @@ fn one_turn(runner: &Arc<Runner>, rows: &[usize]) -> Vec<(usize, Outcome)> {
         for (number, rows) in rows.iter().enumerate() {
             lane.push(runner, job(number, *rows, &outcomes));
         }
-        tokio::task::yield_now().await;
+        while received.len() < rows.len() {
+            tokio::task::yield_now().await;
+        }
     });
     received.try_iter().collect()
 }
@@ -138,13 +169,6 @@ fn a_large_request_for_such_a_graph_is_run_whole() {
 
 #[test]
 fn the_lane_follows_what_runs_take() {
-    let fast = Costs::new(vec![(1, Duration::from_micros(5))]);
-    let (runner, _) = counting(false, LaneChoice::Auto, fast);
-    assert_eq!(runner.lane(), Lane::Express);
-    for _ in 0..100 {
-        runner.observe(1, Duration::from_secs(1));
-    }
-    assert_eq!(runner.lane(), Lane::Express, "one sample counts four times at most");
     let (runner, _) =
         counting(false, LaneChoice::Auto, Costs::new(vec![(1, Duration::from_micros(10))]));
     for _ in 0..100 {
@@ -155,6 +179,8 @@ fn the_lane_follows_what_runs_take() {
         runner.observe(1, Duration::from_micros(10));
     }
     assert_eq!(runner.lane(), Lane::Express);
+    runner.observe(1, Duration::from_micros(900));
+    assert_eq!(runner.lane(), Lane::Express, "one sample counts four times at most");
     let (pinned, _) = counting(false, LaneChoice::Always(Lane::Queue), slow());
     pinned.observe(1, Duration::from_micros(1));
     assert_eq!(pinned.lane(), Lane::Queue);
@@ -170,4 +196,77 @@ fn expired_and_abandoned_requests_are_never_run() {
     runner.run(vec![expired, job(1, 1, &gone)]);
     assert_eq!(received.try_iter().collect::<Vec<_>>(), [(0, Outcome::Expired)]);
     assert_eq!(runs.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_model_whose_runs_stall_leaves_the_express_lane_at_once_and_comes_back_when_they_do_not() {
+    let (runner, _) = counting(false, LaneChoice::Auto, fast());
+    assert_eq!(runner.lane(), Lane::Express);
+    runner.observe(1, Duration::from_millis(100));
+    assert_eq!(runner.lane(), Lane::Queue);
+    runner.observe(1, Duration::from_micros(5));
+    assert_eq!(runner.lane(), Lane::Express);
+    for _ in 0..1000 {
+        runner.observe(1, Duration::from_millis(100));
+        assert_eq!(runner.lane(), Lane::Queue);
+    }
+    let estimate = runner.estimate(1).as_secs_f64();
+    assert!((estimate - 0.1).abs() < 1e-3, "{estimate}");
+    // What was expected to take long says nothing about single rows.
+    let (runner, _) = counting(false, LaneChoice::Auto, fast());
+    runner.observe(1000, Duration::from_millis(5));
+    assert_eq!(runner.lane(), Lane::Express);
+}
+
+#[test]
+fn what_keeps_an_event_loop_too_long_does_not_take_the_express_lane() {
+    let (runner, _) = counting(false, LaneChoice::Always(Lane::Express), fast());
+    let (outcomes, _received) = flume::unbounded();
+    let of_shapes = |shapes: &[[usize; 2]]| {
+        let feeds =
+            shapes.iter().map(|[rows, width]| feed(*rows, *width, &vec![1.0; rows * width]));
+        Job::new(job(0, 1, &outcomes).request, feeds.flatten().collect(), Instant::now())
+    };
+    // The measured row has one number and takes 5 us: 50 rows are 250 us.
+    for (shapes, weight, want) in [
+        (&[[1, 1]][..], 1, true),
+        (&[[50, 1]], 50, true),
+        (&[[51, 1]], 51, false),
+        (&[[1, 50]], 1, true),
+        (&[[1, 51]], 1, false),
+        (&[[1, 1], [1000, 1]], 1000, false),
+    ] {
+        let job = of_shapes(shapes);
+        assert_eq!((job.weight(), runner.is_express(&job)), (weight, want), "{shapes:?}");
+    }
+}
+
+#[test]
+fn jobs_that_do_not_agree_on_their_rows_teach_nothing() {
+    let (runner, _) = counting(false, LaneChoice::Auto, slow());
+    let (outcomes, received) = flume::unbounded();
+    let request = job(0, 1, &outcomes).request;
+    let feeds = [feed(1, 1, &[1.0]), feed(2, 1, &[1.0; 2])].concat();
+    runner.run(vec![Job::new(request, feeds, Instant::now())]);
+    assert_eq!(received.len(), 1);
+    assert_eq!(runner.estimate(1), Duration::from_millis(1));
+}
+
+#[test]
+fn a_turn_of_the_express_lane_is_as_many_batches_as_it_needs() {
+    // 5 us a row: 50 rows of the measured kind are one batch at most, whatever the limit of rows.
+    let (runner, runs) = counting_of(1024, false, LaneChoice::Always(Lane::Express), fast());
+    assert_eq!(one_turn(&runner, &[10; 20]).len(), 20);
+    assert_eq!(runs.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn requests_whose_clients_left_while_their_batch_failed_are_not_run_again() {
+    let (outcomes, received) = flume::unbounded();
+    let mut jobs: Vec<_> = (0..8).map(|number| job(number, 1, &outcomes)).collect();
+    jobs[0].feeds = feed(1, 1, &[BAD]);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let model = Counting { audience: Mutex::new(Some(received)), ..Counting::new(false, &runs) };
+    runner_of(8, LaneChoice::Always(Lane::Queue), slow(), model).run(jobs);
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
 }

@@ -1,6 +1,7 @@
 //! A model and a request for the tests, and what they show.
 
 mod lanes;
+mod queues;
 mod rows;
 mod simulation;
 
@@ -59,6 +60,7 @@ fn runner(rows_max: usize, delay_max: Duration, lane: Lane) -> Arc<Runner> {
         lane: LaneChoice::Always(lane),
         // Slow enough for large requests to be split.
         costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+        row_elements: 1,
     };
     Arc::new(Runner::new("doubling".to_owned(), model, options))
 }

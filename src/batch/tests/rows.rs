@@ -123,7 +123,9 @@ proptest! {
                     tokio::task::yield_now().await;
                 }
             }
-            tokio::task::yield_now().await;
+            while received.len() < cases.len() {
+                tokio::task::yield_now().await;
+            }
         });
         check(&cases, &received)?;
     }

@@ -118,7 +118,7 @@ impl Simulation {
         self.busy = busy;
         for (runner, bodies) in done.into_iter().filter_map(|(_, bodies)| bodies) {
             self.queues.decoding -= 1;
-            for body in bodies.into_iter().rev() {
+            for body in bodies {
                 let Undecoded { mut request, since, .. } = body;
                 let feeds = std::mem::take(&mut request.feeds);
                 self.queues.of(&runner).push_decoded(Job::new(request, feeds, since));

@@ -96,6 +96,7 @@ fn runner_options(config: &Config) -> RunnerOptions {
         merges: rows_max > 1,
         lane,
         costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+        row_elements: 1,
     }
 }
 

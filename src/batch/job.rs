@@ -6,6 +6,8 @@ use crate::backend::RunError;
 use crate::model::OutputRows;
 use crate::tensor::Tensor;
 
+use super::Rejected;
+
 /// A request as the batcher sees it: somebody who waits for rows.
 pub trait Request: Send + 'static {
     /// How a request can fail beyond what the batcher knows: in the protocol it came by.
@@ -55,6 +57,9 @@ pub enum Failure {
     /// The deadline passed while it waited.
     #[error("the deadline passed")]
     Expired,
+    /// Decoded, it has more rows than the queue has room for.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
     /// Something panicked; the log has the details under this id.
     #[error("internal error {id}")]
     Panicked { id: u64 },

@@ -26,6 +26,9 @@ const PART_MIN: Duration = Duration::from_micros(200);
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
     pub limits: BatchLimits,
+    /// Whether the limit of rows is a measured one: then a single request may have more rows in a
+    /// run that takes next to no time. A configured one is the most there is.
+    pub is_tuned: bool,
     /// Whether requests may run together.
     pub merges: bool,
     pub lane: LaneChoice,
@@ -47,7 +50,8 @@ pub struct Runner {
     row_elements: usize,
     /// Rows in a part of a large request.
     part_rows: usize,
-    /// What runs take now over what they took when they were measured: the bits of an `f32`.
+    /// What runs take now over what they took when they were measured: the bits of an `f32`. Zero
+    /// until the first run of a model that could not be measured.
     pace: AtomicU32,
     /// A [`Lane`], as its number.
     lane: AtomicU8,
@@ -56,9 +60,10 @@ pub struct Runner {
 impl Runner {
     /// A runner in the lane that the measured costs call for.
     pub fn new(name: String, model: Arc<dyn LoadedModel>, options: RunnerOptions) -> Self {
-        let RunnerOptions { limits, merges, lane: choice, costs, row_elements } = options;
+        let RunnerOptions { limits, is_tuned, merges, lane: choice, costs, row_elements } = options;
         let lane = choice.next(Lane::Queue, costs.estimate(1));
-        let part_rows = part_rows(limits.rows_max, &costs);
+        let part_rows = if is_tuned { part_rows(limits.rows_max, &costs) } else { limits.rows_max };
+        let pace: f32 = if costs.points().is_empty() { 0.0 } else { 1.0 };
         Self {
             name,
             model,
@@ -68,7 +73,7 @@ impl Runner {
             costs,
             row_elements: row_elements.max(1),
             part_rows,
-            pace: AtomicU32::new(1.0_f32.to_bits()),
+            pace: AtomicU32::new(pace.to_bits()),
             lane: AtomicU8::new(lane as u8),
         }
     }
@@ -111,16 +116,19 @@ impl Runner {
     pub fn lane_reason(&self) -> String {
         match self.choice {
             LaneChoice::Always(_) => "it is configured".to_owned(),
-            LaneChoice::Auto => {
-                let micros = self.estimate(1).as_secs_f64() * 1e6;
-                format!("a run of one row takes {micros:.1} us")
-            }
+            LaneChoice::Auto => match self.estimate(1) {
+                Some(time) => {
+                    format!("a run of one row takes {:.1} us", time.as_secs_f64() * 1e6)
+                }
+                None => "what a run takes is not known yet".to_owned(),
+            },
         }
     }
 
-    /// What a run of `rows` rows takes, as things are.
-    pub fn estimate(&self, rows: usize) -> Duration {
-        scale(self.costs.estimate(rows), self.pace())
+    /// What a run of `rows` rows takes, as things are; `None` before anything is known.
+    pub fn estimate(&self, rows: usize) -> Option<Duration> {
+        let pace = self.pace();
+        (pace > 0.0).then(|| scale(self.costs.estimate(rows), pace))
     }
 
     /// Whether a job may take the express lane. A row that is longer than those that were measured
@@ -132,6 +140,9 @@ impl Runner {
         let elements = job.elements();
         let is_usual_row = job.weight() == 1 && elements <= self.row_elements;
         is_usual_row || {
+            if self.merges() && job.weight() > self.part_rows {
+                return false;
+            }
             let rows = job.weight().max(elements.div_ceil(self.row_elements));
             self.is_short(rows)
         }
@@ -139,7 +150,7 @@ impl Runner {
 
     /// Whether a run of `rows` rows keeps an event loop no longer than it may.
     pub(super) fn is_short(&self, rows: usize) -> bool {
-        self.estimate(rows) <= EXPRESS_RUN_MAX
+        self.estimate(rows).is_some_and(|time| time <= EXPRESS_RUN_MAX)
     }
 
     fn pace(&self) -> f32 {
@@ -243,8 +254,12 @@ impl Runner {
         }
         // Threads may overwrite each other's sample: a mean of most of them will do.
         let past = self.pace();
-        let sample = (took.as_secs_f32() / estimate).min(PACE_MAX * past);
-        let pace = past + (sample - past) / PACE_SAMPLES;
+        let sample = took.as_secs_f32() / estimate;
+        let pace = if past > 0.0 {
+            past + (sample.min(PACE_MAX * past) - past) / PACE_SAMPLES
+        } else {
+            sample
+        };
         self.pace.store(pace.to_bits(), Ordering::Relaxed);
         let is_stall = took > EXPRESS_STALL && estimate * past <= EXPRESS_RUN_MAX.as_secs_f32();
         let one_row = if is_stall { took } else { scale(self.costs.estimate(1), pace) };

@@ -116,7 +116,7 @@ impl<R: Request> Split<R> {
     }
 
     /// Drops the request if its client has gone, and answers it if it has expired.
-    fn end_if_over(&self, now: Instant) {
+    pub(super) fn end_if_over(&self, now: Instant) {
         let is_over = |request: &mut R| request.is_abandoned() || now >= request.deadline();
         let over = self.with(|progress| progress.request.take_if(is_over));
         if let Some(request) = over.filter(|request| !request.is_abandoned()) {

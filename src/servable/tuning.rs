@@ -92,7 +92,14 @@ impl Tuner<'_> {
             batching = Batching::Alone("batch_rows_max is set to 1".to_owned());
         }
         let limits = BatchLimits { rows_max, delay_max: wanted.delay_max };
-        let source = if wanted.rows_max.is_some() { TuneSource::Configured } else { found };
+        let source = match (&batching, wanted.rows_max) {
+            (_, None) => found,
+            (Batching::Alone(reason), Some(rows)) if rows > 1 => {
+                tracing::warn!(model = %id, rows, reason, "batch_rows_max has no effect");
+                found
+            }
+            (_, Some(_)) => TuneSource::Configured,
+        };
         Tuning { batching, limits, costs, row_elements, source }
     }
 
@@ -143,6 +150,7 @@ impl Tuning {
     pub(super) fn runner_options(&self, lane: LaneChoice) -> RunnerOptions {
         RunnerOptions {
             limits: self.limits,
+            is_tuned: self.source != TuneSource::Configured,
             merges: matches!(self.batching, Batching::Merged),
             lane,
             costs: self.costs.clone(),

@@ -88,7 +88,14 @@ fn counting_of(
 
 fn runner_of(rows_max: usize, choice: LaneChoice, costs: Costs, model: Counting) -> Arc<Runner> {
     let limits = BatchLimits { rows_max, delay_max: Duration::ZERO };
-    let options = RunnerOptions { limits, merges: true, lane: choice, costs, row_elements: 1 };
+    let options = RunnerOptions {
+        limits,
+        is_tuned: true,
+        merges: true,
+        lane: choice,
+        costs,
+        row_elements: 1,
+    };
     Arc::new(Runner::new("counting".to_owned(), Arc::new(model), options))
 }
 
@@ -210,7 +217,7 @@ fn a_model_whose_runs_stall_leaves_the_express_lane_at_once_and_comes_back_when_
         runner.observe(1, Duration::from_millis(100));
         assert_eq!(runner.lane(), Lane::Queue);
     }
-    let estimate = runner.estimate(1).as_secs_f64();
+    let estimate = runner.estimate(1).unwrap().as_secs_f64();
     assert!((estimate - 0.1).abs() < 1e-3, "{estimate}");
     // What was expected to take long says nothing about single rows.
     let (runner, _) = counting(false, LaneChoice::Auto, fast());
@@ -249,7 +256,7 @@ fn jobs_that_do_not_agree_on_their_rows_teach_nothing() {
     let feeds = [feed(1, 1, &[1.0]), feed(2, 1, &[1.0; 2])].concat();
     runner.run(vec![Job::new(request, feeds, Instant::now())]);
     assert_eq!(received.len(), 1);
-    assert_eq!(runner.estimate(1), Duration::from_millis(1));
+    assert_eq!(runner.estimate(1), Some(Duration::from_millis(1)));
 }
 
 #[test]
@@ -269,4 +276,26 @@ fn requests_whose_clients_left_while_their_batch_failed_are_not_run_again() {
     let model = Counting { audience: Mutex::new(Some(received)), ..Counting::new(false, &runs) };
     runner_of(8, LaneChoice::Always(Lane::Queue), slow(), model).run(jobs);
     assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_configured_limit_of_rows_is_the_most_in_a_run_and_a_measured_one_is_not() {
+    for (is_tuned, express, want) in [(false, false, 375), (true, true, 47)] {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let limits = BatchLimits { rows_max: 8, delay_max: Duration::ZERO };
+        let lane = LaneChoice::Always(Lane::Express);
+        let options =
+            RunnerOptions { limits, is_tuned, merges: true, lane, costs: fast(), row_elements: 1 };
+        let model = Arc::new(Counting::new(false, &runs));
+        let runner = Arc::new(Runner::new("counting".to_owned(), model, options));
+        let (outcomes, received) = flume::unbounded();
+        assert_eq!(runner.is_express(&job(0, 9, &outcomes)), express);
+        assert!(runner.is_express(&job(0, 8, &outcomes)));
+        let queue =
+            QueueLimits { requests_max: 9, rows_max: 9999, wait_max: Duration::from_secs(9) };
+        let pool = InferencePool::start(PoolOptions { threads: 1, queue }).unwrap();
+        pool.push(&runner, job(0, 3000, &outcomes)).unwrap();
+        assert_eq!(pool.close(Instant::now() + Duration::from_secs(100)), 0);
+        assert_eq!((received.len(), runs.load(Ordering::Relaxed)), (1, want));
+    }
 }

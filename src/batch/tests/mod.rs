@@ -53,15 +53,26 @@ impl LoadedModel for Doubling {
 }
 
 fn runner(rows_max: usize, delay_max: Duration, lane: Lane) -> Arc<Runner> {
-    let model = Arc::new(Doubling { io: GraphIo { inputs: Vec::new(), outputs: Vec::new() } });
+    // Slow enough for large requests to be split.
+    let costs = Costs::new(vec![(1, Duration::from_millis(1))]);
     let options = RunnerOptions {
         limits: BatchLimits { rows_max, delay_max },
+        is_tuned: false,
         merges: true,
         lane: LaneChoice::Always(lane),
-        // Slow enough for large requests to be split.
-        costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+        costs,
         row_elements: 1,
     };
+    doubling(options)
+}
+
+fn runner_of(limits: BatchLimits, merges: bool, costs: Costs) -> Arc<Runner> {
+    let lane = LaneChoice::Always(Lane::Queue);
+    doubling(RunnerOptions { limits, is_tuned: false, merges, lane, costs, row_elements: 1 })
+}
+
+fn doubling(options: RunnerOptions) -> Arc<Runner> {
+    let model = Arc::new(Doubling { io: GraphIo { inputs: Vec::new(), outputs: Vec::new() } });
     Arc::new(Runner::new("doubling".to_owned(), model, options))
 }
 
@@ -73,6 +84,7 @@ enum Outcome {
     Refused,
     Panicked,
     Expired,
+    Rejected,
 }
 
 impl From<Failure> for Outcome {
@@ -81,6 +93,7 @@ impl From<Failure> for Outcome {
             Failure::Run(_) => Self::Refused,
             Failure::Panicked { .. } => Self::Panicked,
             Failure::Expired => Self::Expired,
+            Failure::Rejected(_) => Self::Rejected,
         }
     }
 }

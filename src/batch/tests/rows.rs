@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{BAD, Numbered, Outcome, UGLY, expected, feed, runner};
 use crate::batch::{
-    ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
+    BodySize, ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
 };
 
 /// A request of the tests: numbers in rows of some width.
@@ -96,7 +96,8 @@ proptest! {
         for ((runner, mut request), case) in requests.into_iter().zip(&cases) {
             let now = Instant::now();
             if case.undecoded {
-                pool.push_undecoded(&runner, request, case.rows, now).unwrap();
+                let body = BodySize { bytes: case.rows, is_packed: case.rows == 7 };
+                pool.push_undecoded(&runner, request, body, now).unwrap();
             } else {
                 let feeds = request.decode().unwrap();
                 pool.push(&runner, Job::new(request, feeds, now)).unwrap();

@@ -26,6 +26,12 @@ pub trait Request: Send + 'static {
     /// When the body breaks the protocol.
     fn decode(&mut self) -> Result<Vec<Tensor>, Self::Error>;
 
+    /// Counts memory that the request's rows of the outputs will take, before they are computed.
+    ///
+    /// # Errors
+    /// When the memory for requests is taken.
+    fn reserve(&mut self, bytes: usize) -> Result<(), Self::Error>;
+
     /// Takes what became of the request. Called once, unless the request was abandoned.
     fn answer(self, result: Result<Computed<'_>, Self::Error>);
 }

@@ -1,7 +1,7 @@
 //! One loaded graph, run for many requests at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::LoadedModel;
@@ -18,6 +18,9 @@ const PACE_SAMPLES: f32 = 16.0;
 /// One run counts as this many times the present pace at most. A thread that lost its core for a
 /// while says little about the model; when every run is slow, the mean gets there all the same.
 const PACE_MAX: f32 = 4.0;
+
+/// Outputs of one request are counted from this size on: smaller ones are gone soon.
+const COUNTED_BYTES_MIN: usize = 64 << 10;
 
 /// A part of a large request takes at least this long to run: less is not worth a hand-over.
 const PART_MIN: Duration = Duration::from_micros(200);
@@ -53,6 +56,8 @@ pub struct Runner {
     /// What runs take now over what they took when they were measured: the bits of an `f32`. Zero
     /// until the first run of a model that could not be measured.
     pace: AtomicU32,
+    /// Memory that a row of the outputs takes, in bytes; 0 until there was one.
+    row_bytes: AtomicUsize,
     /// A [`Lane`], as its number.
     lane: AtomicU8,
 }
@@ -74,6 +79,7 @@ impl Runner {
             row_elements: row_elements.max(1),
             part_rows,
             pace: AtomicU32::new(pace.to_bits()),
+            row_bytes: AtomicUsize::new(0),
             lane: AtomicU8::new(lane as u8),
         }
     }
@@ -160,7 +166,8 @@ impl Runner {
     /// Runs jobs that join each other as one batch, and answers each.
     pub(super) fn run<R: Request>(&self, jobs: Vec<Job<R>>) {
         let start = Instant::now();
-        let mut jobs: Vec<_> = jobs.into_iter().filter_map(|job| job.unless_over(start)).collect();
+        let jobs = jobs.into_iter().filter_map(|job| job.unless_over(start));
+        let mut jobs: Vec<_> = jobs.filter_map(|job| self.reserve(job)).collect();
         if jobs.len() <= 1 {
             if let Some(job) = jobs.pop() {
                 self.run_alone(job, start);
@@ -175,6 +182,26 @@ impl Runner {
                 self.run_alone(job, start);
             }
         }
+    }
+
+    /// Counts what the outputs of a job will take as its memory; a job that has none is answered.
+    fn reserve<R: Request>(&self, mut job: Job<R>) -> Option<Job<R>> {
+        let bytes = self.output_bytes(job.weight());
+        if bytes < COUNTED_BYTES_MIN {
+            return Some(job);
+        }
+        match job.request.reserve(bytes) {
+            Ok(()) => Some(job),
+            Err(error) => {
+                job.request.answer(Err(error));
+                None
+            }
+        }
+    }
+
+    /// What `rows` rows of the outputs are expected to take; 0 before anything is known.
+    pub(super) fn output_bytes(&self, rows: usize) -> usize {
+        self.row_bytes.load(Ordering::Relaxed).saturating_mul(rows)
     }
 
     /// Runs a batch; gives the jobs back if it failed.
@@ -230,11 +257,17 @@ impl Runner {
     /// # Errors
     /// When the runtime refuses the feeds, fails or panics.
     pub fn execute(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, Failure> {
-        let outputs = contain(&self.name, || self.model.run(feeds))?;
-        outputs.map_err(|error| {
+        let rows = feeds.first().and_then(Tensor::rows).unwrap_or(0);
+        let outputs = contain(&self.name, || self.model.run(feeds))?.map_err(|error| {
             tracing::debug!(model = self.name, %error, "the runtime refused a run");
-            error.into()
-        })
+            error
+        })?;
+        let known = self.output_bytes(rows);
+        if rows > 0 && (known == 0 || known >= COUNTED_BYTES_MIN) {
+            let bytes: usize = outputs.iter().map(Output::bytes).sum();
+            self.row_bytes.store(bytes.div_ceil(rows), Ordering::Relaxed);
+        }
+        Ok(outputs)
     }
 
     /// Takes note of a batch whose outputs cannot be split by rows, though they could when the

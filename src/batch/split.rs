@@ -25,6 +25,8 @@ struct Progress<R> {
     request: Option<R>,
     outputs: Vec<Option<Vec<Output>>>,
     parts_to_run: usize,
+    /// Memory that is counted for the outputs of all parts, in bytes.
+    reserved: usize,
     stages: Stages,
 }
 
@@ -40,6 +42,7 @@ impl<R: Request> Split<R> {
             request: Some(job.request),
             outputs: (0..parts).map(|_| None).collect(),
             parts_to_run: parts,
+            reserved: 0,
             stages: Stages::default(),
         };
         let progress = Mutex::new(progress);
@@ -84,6 +87,7 @@ impl<R: Request> Split<R> {
     pub(super) fn run(&self, part: usize, runner: &Runner) {
         let start = Instant::now();
         self.end_if_over(start);
+        self.reserve(runner.output_bytes(self.rows));
         if self.is_over() {
             return;
         }
@@ -106,6 +110,21 @@ impl<R: Request> Split<R> {
                 self.complete(part, outputs, [start, assembled, end]);
             }
             Err(failure) => self.answer(Err(failure)),
+        }
+    }
+
+    /// Counts the outputs of all parts, which are kept until the last has run, as memory of the
+    /// request; answers it if there is none. The first part tells what they take.
+    fn reserve(&self, bytes: usize) {
+        let refused = self.with(|progress| {
+            let more = bytes.saturating_sub(progress.reserved);
+            let request = progress.request.as_mut().filter(|_| more > 0)?;
+            let error = request.reserve(more).err();
+            progress.reserved = bytes.max(progress.reserved);
+            error.and_then(|error| Some((progress.request.take()?, error)))
+        });
+        if let Some((request, error)) = refused {
+            request.answer(Err(error));
         }
     }
 

@@ -103,10 +103,13 @@ impl<R: Request> InferencePool<R> {
         self.schedule.note_departed();
     }
 
-    /// Drops the requests of clients that went away, with all that they hold. False if there can
-    /// be none.
-    pub fn sweep(&self) -> bool {
-        self.schedule.sweep()
+    /// Attempts something that may fail for want of room, and again if it fails and requests of
+    /// clients that went away could be dropped, with all that they hold.
+    ///
+    /// # Errors
+    /// The attempt's.
+    pub fn or_sweep<T, E>(&self, mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        attempt().or_else(|error| if self.schedule.sweep() { attempt() } else { Err(error) })
     }
 
     /// Refuses further jobs, runs those that wait, ends the threads and joins them. Returns how

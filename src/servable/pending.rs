@@ -137,6 +137,10 @@ impl batch::Request for Pending {
         self.keep(decoded)
     }
 
+    fn reserve(&mut self, bytes: usize) -> Result<(), ScoreError> {
+        Ok(self.share.grow(bytes)?)
+    }
+
     fn answer(self, result: Result<Computed<'_>, ScoreError>) {
         let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
         let answer = match result {

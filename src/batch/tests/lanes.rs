@@ -110,7 +110,8 @@ fn slow() -> Costs {
 fn job(number: usize, rows: usize, outcomes: &flume::Sender<(usize, Outcome)>) -> Job<Numbered> {
     let now = Instant::now();
     let deadline = now + Duration::from_secs(1000);
-    let request = Numbered { number, feeds: Vec::new(), deadline, outcomes: outcomes.clone() };
+    let outcomes = outcomes.clone();
+    let request = Numbered { number, feeds: Vec::new(), deadline, room: usize::MAX, outcomes };
     Job::new(request, feed(rows, 1, &vec![1.0; rows]), now)
 }
 
@@ -297,5 +298,30 @@ fn a_configured_limit_of_rows_is_the_most_in_a_run_and_a_measured_one_is_not() {
         pool.push(&runner, job(0, 3000, &outcomes)).unwrap();
         assert_eq!(pool.close(Instant::now() + Duration::from_secs(100)), 0);
         assert_eq!((received.len(), runs.load(Ordering::Relaxed)), (1, want));
+    }
+}
+
+#[test]
+fn outputs_are_counted_as_memory_before_they_are_computed() {
+    let queue =
+        QueueLimits { requests_max: 9, rows_max: 999_999, wait_max: Duration::from_secs(999) };
+    // The outputs of 8000 rows take more than 12 bytes a row; what they take is known after a part.
+    for (room, fits, want) in [(90_000, false, 1), (900_000, true, 1000)] {
+        let (runner, runs) = counting(false, LaneChoice::Always(Lane::Queue), slow());
+        let pool = InferencePool::start(PoolOptions { threads: 1, queue }).unwrap();
+        let (outcomes, received) = flume::unbounded();
+        let mut large = job(0, 8000, &outcomes);
+        large.request.room = room;
+        pool.push(&runner, large).unwrap();
+        assert_eq!(pool.close(Instant::now() + Duration::from_secs(100)), 0);
+        let (_, ended) = received.recv().unwrap();
+        assert_eq!(ended != Outcome::NoMemory, fits);
+        assert_eq!(runs.load(Ordering::Relaxed), want);
+        // One that runs whole is refused before its run.
+        let mut whole = job(1, 8000, &outcomes);
+        whole.request.room = 90_000;
+        runner.run(vec![whole]);
+        assert_eq!(received.recv().unwrap(), (1, Outcome::NoMemory));
+        assert_eq!(runs.load(Ordering::Relaxed), want);
     }
 }

@@ -85,6 +85,7 @@ enum Outcome {
     Panicked,
     Expired,
     Rejected,
+    NoMemory,
 }
 
 impl From<Failure> for Outcome {
@@ -104,6 +105,8 @@ struct Numbered {
     /// What an undecoded one decodes to.
     feeds: Vec<Tensor>,
     deadline: Instant,
+    /// Bytes that it may reserve.
+    room: usize,
     outcomes: flume::Sender<(usize, Outcome)>,
 }
 
@@ -120,6 +123,11 @@ impl Request for Numbered {
 
     fn decode(&mut self) -> Result<Vec<Tensor>, Outcome> {
         Ok(std::mem::take(&mut self.feeds))
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.room = self.room.checked_sub(bytes).ok_or(Outcome::NoMemory)?;
+        Ok(())
     }
 
     fn answer(self, result: Result<Computed<'_>, Outcome>) {

@@ -20,7 +20,7 @@ type Outcomes = flume::Sender<(usize, Outcome)>;
 fn request(number: usize, rows: usize, outcomes: &Outcomes) -> Numbered {
     let feeds = feed(rows, 1, &vec![1.0; rows]);
     let deadline = Instant::now() + Duration::from_secs(1000);
-    Numbered { number, feeds, deadline, outcomes: outcomes.clone() }
+    Numbered { number, feeds, deadline, room: usize::MAX, outcomes: outcomes.clone() }
 }
 
 fn job(number: usize, rows: usize, outcomes: &Outcomes) -> Job<Numbered> {

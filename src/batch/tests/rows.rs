@@ -58,6 +58,7 @@ fn requests(
             number,
             feeds: feed(case.rows, case.width, &case.numbers),
             deadline: Instant::now() + Duration::from_secs(1000),
+            room: usize::MAX,
             outcomes: outcomes.clone(),
         };
         (Arc::clone(&models[usize::from(case.second_model)]), request)

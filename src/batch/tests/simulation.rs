@@ -113,7 +113,8 @@ impl Simulation {
                 self.clients.insert(number, client);
                 self.admitted += 1;
                 self.wait(number, &runner, self.now, (!undecoded).then_some(rows));
-                let mut request = Numbered { number, feeds: Vec::new(), deadline, outcomes };
+                let mut request =
+                    Numbered { number, feeds: Vec::new(), deadline, room: usize::MAX, outcomes };
                 if undecoded {
                     request.feeds = feeds;
                     let (bytes, is_packed) = (rows * 4000, number % 5 == 0);

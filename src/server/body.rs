@@ -10,7 +10,8 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use crate::servable::{ScoreError, Share};
+use crate::batch::InferencePool;
+use crate::servable::{Pending, ScoreError, Share};
 
 use super::error::Failure;
 
@@ -53,6 +54,7 @@ pub(super) async fn read(
     payload: &mut Payload,
     bytes_max: usize,
     share: &mut Share,
+    pool: &InferencePool<Pending>,
     deadline: Instant,
 ) -> Result<Bytes, Failure> {
     let announced = headers
@@ -63,7 +65,7 @@ pub(super) async fn read(
     if announced > bytes_max as u64 {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    let collect = collect(payload, announced as usize, bytes_max, share);
+    let collect = collect(payload, announced as usize, bytes_max, share, pool);
     tokio::time::timeout_at(deadline.into(), collect)
         .await
         .map_err(|_elapsed| ScoreError::Expired)?
@@ -74,6 +76,7 @@ async fn collect(
     announced: usize,
     bytes_max: usize,
     share: &mut Share,
+    pool: &InferencePool<Pending>,
 ) -> Result<Bytes, Failure> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -83,7 +86,7 @@ async fn collect(
         if read + chunk.len() > bytes_max {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
-        share.grow(chunk.len()).map_err(ScoreError::Exhausted)?;
+        pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
         // Most bodies come in one piece, which is kept as it is.
         if read == 0 {
             first = chunk;

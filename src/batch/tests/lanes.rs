@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{BAD, Numbered, Outcome, feed};
 use crate::backend::{LoadedModel, RunError};
+use crate::batch::split::Split;
 use crate::batch::{
     BatchLimits, ExpressLane, InferencePool, Job, Lane, LaneChoice, PoolOptions, QueueLimits,
     Runner, RunnerOptions,
@@ -118,17 +119,24 @@ fn job(number: usize, rows: usize, outcomes: &flume::Sender<(usize, Outcome)>) -
 /// Pushes jobs of these rows in one turn of an event loop.
 fn one_turn(runner: &Arc<Runner>, rows: &[usize]) -> Vec<(usize, Outcome)> {
     let (outcomes, received) = flume::unbounded();
+    let jobs = rows.iter().enumerate().map(|(number, rows)| job(number, *rows, &outcomes));
+    let waiting = rows.len();
+    run_turn(runner, jobs.collect(), || received.len() == waiting);
+    received.try_iter().collect()
+}
+
+/// Pushes jobs in one turn of an event loop, which goes on until they are done.
+fn run_turn(runner: &Arc<Runner>, jobs: Vec<Job<Numbered>>, is_done: impl Fn() -> bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let lane = ExpressLane::new();
-        for (number, rows) in rows.iter().enumerate() {
-            lane.push(runner, job(number, *rows, &outcomes));
+        for job in jobs {
+            lane.push(runner, job);
         }
-        while received.len() < rows.len() {
+        while !is_done() {
             tokio::task::yield_now().await;
         }
     });
-    received.try_iter().collect()
 }
 
 #[test]
@@ -324,4 +332,44 @@ fn outputs_are_counted_as_memory_before_they_are_computed() {
         assert_eq!(received.recv().unwrap(), (1, Outcome::NoMemory));
         assert_eq!(runs.load(Ordering::Relaxed), want);
     }
+}
+
+#[test]
+fn only_jobs_of_one_shape_share_a_run() {
+    let (runner, runs) = counting(false, LaneChoice::Always(Lane::Express), fast());
+    let (outcomes, received) = flume::unbounded();
+    let mut jobs: Vec<_> = (0..4).map(|number| job(number, 1, &outcomes)).collect();
+    jobs[1].feeds = feed(1, 2, &[1.0; 2]);
+    jobs[3].feeds = feed(1, 2, &[1.0; 2]);
+    run_turn(&runner, jobs, || received.len() == 4);
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn the_express_lane_runs_nothing_for_those_who_expired_or_went_away() {
+    let (runner, runs) = counting(false, LaneChoice::Always(Lane::Express), fast());
+    let (outcomes, received) = flume::unbounded();
+    let (gone, _) = flume::unbounded();
+    let mut expired = job(0, 1, &outcomes);
+    expired.request.deadline = Instant::now();
+    run_turn(&runner, vec![expired, job(1, 1, &gone)], || received.len() == 1);
+    let mut expired = job(2, 1, &outcomes);
+    expired.request.deadline = Instant::now();
+    run_turn(&runner, vec![expired], || received.len() == 2);
+    let ended: Vec<_> = received.try_iter().collect();
+    assert_eq!(ended, [(0, Outcome::Expired), (2, Outcome::Expired)]);
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn parts_of_a_request_that_expired_are_not_run() {
+    let (runner, runs) = counting(false, LaneChoice::Always(Lane::Queue), slow());
+    let (outcomes, received) = flume::unbounded();
+    let mut large = job(0, 100, &outcomes);
+    large.request.deadline = Instant::now();
+    let Ok(split) = Split::new(large, 8) else { panic!("it has 100 rows") };
+    split.run(0, &runner);
+    assert_eq!(received.try_iter().collect::<Vec<_>>(), [(0, Outcome::Expired)]);
+    assert!(split.is_over());
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{BAD, Numbered, Outcome, feed, runner, runner_of};
+use super::{BAD, Numbered, Outcome, expected, feed, runner, runner_of};
 use crate::batch::bodies::Undecoded;
 use crate::batch::queue::Work;
 use crate::batch::schedule::{Load, Next, Queues, Schedule, Task};
 use crate::batch::{
-    BatchLimits, InferencePool, Job, Lane, PoolOptions, QueueLimits, Rejected, Runner,
+    BatchLimits, BodySize, Computed, InferencePool, Job, Lane, PoolOptions, QueueLimits, Rejected,
+    Request, Runner,
 };
+use crate::tensor::Tensor;
 use crate::tune::Costs;
 
 const LIMITS: QueueLimits =
@@ -285,4 +287,152 @@ fn a_delay_leaves_time_for_the_run() {
     let Next::WaitUntil(at) = queues.next(now, 1) else { panic!("there is a delay") };
     assert_eq!(at, now + Duration::from_secs(47));
     assert!(matches!(queues.next(at, 1), Next::Work(_)));
+}
+
+/// The order in which one idle thread takes what waits: numbers of jobs, minus those of bodies.
+/// A body that it takes is never given back.
+fn order(queues: &mut Queues<Numbered>, threads: usize) -> Vec<i64> {
+    let mut order = Vec::new();
+    while let Next::Work(Task { work, .. }) = queues.next(Instant::now(), threads) {
+        match work {
+            Work::Decode(bodies) => {
+                queues.decoding_large = 0;
+                order.extend(bodies.iter().map(|body| -(body.request.number as i64)));
+            }
+            Work::Batch(jobs) => order.extend(jobs.iter().map(|job| job.request.number as i64)),
+            Work::Part(split, _) => {
+                order.extend(split.look(|request| request.number as i64));
+            }
+        }
+    }
+    order
+}
+
+#[test]
+fn models_take_turns() {
+    let mut queues = Queues::new();
+    let (outcomes, _received) = flume::unbounded();
+    let models = [0, 10, 20].map(|first| (first, plain(1)));
+    for (first, runner) in &models {
+        for number in *first..first + 3 {
+            queues.of(runner).push(job(number, 1, &outcomes));
+        }
+    }
+    assert_eq!(order(&mut queues, 1), [0, 10, 20, 1, 11, 21, 2, 12, 22]);
+}
+
+#[test]
+fn batches_and_bodies_take_turns() {
+    let mut queues = Queues::new();
+    let (outcomes, _received) = flume::unbounded();
+    let runner = plain(1);
+    for number in 1..4 {
+        queues.of(&runner).push_undecoded(body(number, 1, 1 << 20, &outcomes));
+    }
+    for number in 4..6 {
+        queues.of(&runner).push(job(number, 1, &outcomes));
+    }
+    assert_eq!(order(&mut queues, 1), [-1, 4, -2, 5, -3]);
+}
+
+#[test]
+fn a_large_request_takes_turns_with_small_ones() {
+    let mut queues = Queues::new();
+    let (outcomes, _received) = flume::unbounded();
+    let runner = plain(8);
+    queues.of(&runner).push(job(1, 24, &outcomes));
+    for number in 2..5 {
+        let mut other = job(number, 1, &outcomes);
+        // They do not fit together.
+        other.feeds = feed(1, number, &vec![1.0; number]);
+        queues.of(&runner).push(other);
+    }
+    assert_eq!(order(&mut queues, 1), [1, 2, 3, 4, 1, 1]);
+}
+
+#[test]
+fn one_thread_is_kept_free_of_large_bodies() {
+    let mut queues = Queues::new();
+    let (outcomes, _received) = flume::unbounded();
+    let runner = plain(8);
+    for number in 0..4 {
+        queues.of(&runner).push_undecoded(body(number, 1, 1 << 20, &outcomes));
+    }
+    for taken in 0..4 {
+        assert_eq!(queues.decoding_large, taken.min(2));
+        let next = queues.next(Instant::now(), 3);
+        assert_eq!(matches!(next, Next::Work(_)), taken < 2, "{taken}");
+    }
+    queues.of(&runner).push(job(4, 1, &outcomes));
+    let Next::Work(Task { work: Work::Batch(jobs), .. }) = queues.next(Instant::now(), 3) else {
+        panic!("a job waits")
+    };
+    assert_eq!(jobs.len(), 1);
+}
+
+#[test]
+fn the_end_comes_after_all_that_waits() {
+    let pool = InferencePool::start(PoolOptions { threads: 3, queue: LIMITS }).unwrap();
+    let (outcomes, received) = flume::unbounded();
+    let runner = plain(8);
+    let now = Instant::now();
+    let mut number = 0;
+    for _ in 0..20 {
+        for rows in [1, 100] {
+            pool.push(&runner, job(number, rows, &outcomes)).unwrap();
+            let size = BodySize { bytes: rows << 10, is_packed: false };
+            let undecoded = request(number + 1, rows, &outcomes);
+            pool.push_undecoded(&runner, undecoded, size, now).unwrap();
+            number += 2;
+        }
+    }
+    assert_eq!(pool.close(Instant::now() + Duration::from_secs(100)), 0);
+    assert_eq!(pool.push(&runner, job(number, 1, &outcomes)), Err(Rejected::Closed));
+    let mut ended: Vec<_> = received.try_iter().map(|(number, _)| number).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, (0..number).collect::<Vec<_>>());
+}
+
+/// A request whose body makes the decoder panic.
+struct Cursed(Numbered);
+
+impl Request for Cursed {
+    type Error = Outcome;
+
+    fn deadline(&self) -> Instant {
+        self.0.deadline
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.0.is_abandoned()
+    }
+
+    fn decode(&mut self) -> Result<Vec<Tensor>, Outcome> {
+        assert!(self.0.number > 0, "the decoder does not like this");
+        self.0.decode()
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.0.reserve(bytes)
+    }
+
+    fn answer(self, result: Result<Computed<'_>, Outcome>) {
+        assert!(self.0.number < 9, "nor the encoder this");
+        self.0.answer(result);
+    }
+}
+
+#[test]
+fn a_panic_fails_its_request_and_no_thread() {
+    let pool = InferencePool::start(PoolOptions { threads: 1, queue: LIMITS }).unwrap();
+    let (outcomes, received) = flume::unbounded();
+    let runner = plain(1);
+    for number in [0, 9, 1] {
+        let size = BodySize { bytes: 1 << 20, is_packed: false };
+        let cursed = Cursed(request(number, 1, &outcomes));
+        pool.push_undecoded(&runner, cursed, size, Instant::now()).unwrap();
+    }
+    assert_eq!(pool.close(Instant::now() + Duration::from_secs(100)), 0);
+    let ended: Vec<_> = received.try_iter().collect();
+    assert_eq!(ended, [(0, Outcome::Panicked), (1, expected(2.0, 1, &[1.0]))]);
 }

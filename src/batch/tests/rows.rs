@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{BAD, Numbered, Outcome, UGLY, expected, feed, runner};
+use super::{BAD, Numbered, Outcome, UGLY, expected, feed, multiplying};
 use crate::batch::{
     BodySize, ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
 };
@@ -43,6 +43,9 @@ fn case() -> impl Strategy<Value = Case> {
 const LIMITS: QueueLimits =
     QueueLimits { requests_max: 1000, rows_max: 100_000, wait_max: Duration::from_secs(1000) };
 
+/// What the models multiply with.
+const FACTORS: [f32; 2] = [2.0, 3.0];
+
 type Outcomes = flume::Receiver<(usize, Outcome)>;
 
 /// The runners of both models, and each case as a request.
@@ -51,7 +54,7 @@ fn requests(
     rows_max: usize,
     lane: Lane,
 ) -> (Vec<(Arc<Runner>, Numbered)>, Outcomes) {
-    let models = [0, 1].map(|_| runner(rows_max, Duration::ZERO, lane));
+    let models = FACTORS.map(|factor| multiplying(factor, rows_max, Duration::ZERO, lane));
     let (outcomes, received) = flume::unbounded();
     let requests = cases.iter().enumerate().map(|(number, case)| {
         let request = Numbered {
@@ -78,7 +81,13 @@ fn check(cases: &[Case], received: &Outcomes) -> Result<(), TestCaseError> {
             prop_assert!(matches!(outcome, Outcome::Refused | Outcome::Panicked));
             continue;
         }
-        prop_assert_eq!(outcome, &expected(case.width, &case.numbers), "request {}", number);
+        let factor = FACTORS[usize::from(case.second_model)];
+        prop_assert_eq!(
+            outcome,
+            &expected(factor, case.width, &case.numbers),
+            "request {}",
+            number
+        );
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::InferencePool;
 use crate::servable::{Loaded, Pending, Servable, Tuning};
 use crate::server::{BatchingStatus, ModelStatus};
+use crate::tune::Batching;
 
 /// A model in the table, with what was found out when it was loaded.
 pub(super) struct Served {
@@ -27,8 +28,14 @@ impl Served {
     /// What the admin port says at this moment.
     pub(super) fn status(&self, pool: &InferencePool<Pending>) -> ModelStatus {
         let runner = self.servable.runner();
+        let batching = match &self.tuning.batching {
+            Batching::Merged if !runner.merges() => {
+                Batching::Alone("a batch of requests could not be split".to_owned())
+            }
+            batching => batching.clone(),
+        };
         let batching = BatchingStatus {
-            batching: self.tuning.batching.clone(),
+            batching,
             batch_rows_max: self.tuning.limits.rows_max,
             lane: runner.lane().name(),
             lane_reason: runner.lane_reason(),

@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use super::{Job, Request, Runner};
 
+/// A job joins one of so many batches before it, at most: jobs that do not join each other must
+/// not cost more the more there are.
+const LOOK_BACK: usize = 16;
+
 /// Runs cheap models where their requests were decoded: all jobs that arrive in one turn of the
 /// event loop run at its end, those of one model in one batch. Belongs to one thread.
 pub struct ExpressLane<R> {
@@ -35,7 +39,7 @@ impl<R: Request> ExpressLane<R> {
         let waiting = Rc::clone(&self.waiting);
         tokio::task::spawn_local(async move {
             let turn = waiting.take();
-            run(turn);
+            run(turn).await;
         });
     }
 }
@@ -46,32 +50,54 @@ impl<R: Request> Default for ExpressLane<R> {
     }
 }
 
-/// Runs the jobs in batches of those that belong together.
-fn run<R: Request>(mut turn: Waiting<R>) {
-    while !turn.is_empty() {
-        let (runner, batch, rest) = first_batch(turn);
-        runner.run(batch);
-        turn = rest;
+/// Runs the jobs of a turn. Between two batches the event loop does what else there is to do.
+async fn run<R: Request>(turn: Waiting<R>) {
+    if turn.len() == 1 {
+        for (runner, job) in turn {
+            runner.run(vec![job]);
+        }
+        return;
+    }
+    let mut batches = batches(turn).into_iter();
+    while let Some(Batch { runner, jobs, .. }) = batches.next() {
+        runner.run(jobs);
+        if batches.len() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
-/// The first job with all that join it, and what is left.
-fn first_batch<R: Request>(turn: Waiting<R>) -> (Arc<Runner>, Vec<Job<R>>, Waiting<R>) {
-    let mut jobs = turn.into_iter();
-    let (runner, first) = jobs.next().expect("a turn has a job");
-    let rows_max = if runner.merges() { runner.limits().rows_max } else { 1 };
-    let mut rows = first.weight();
-    let mut batch = Vec::with_capacity(1 + jobs.len());
-    batch.push(first);
-    let mut rest = Vec::new();
-    for (of, job) in jobs {
-        let fits = rows + job.weight() <= rows_max;
-        if fits && Arc::ptr_eq(&of, &runner) && job.joins(&batch[0]) {
-            rows += job.weight();
-            batch.push(job);
-        } else {
-            rest.push((of, job));
+/// Jobs of one runner that join each other.
+struct Batch<R> {
+    runner: Arc<Runner>,
+    rows: usize,
+    jobs: Vec<Job<R>>,
+}
+
+impl<R: Request> Batch<R> {
+    fn takes(&self, runner: &Arc<Runner>, job: &Job<R>) -> bool {
+        let rows = self.rows + job.weight();
+        // A pinned model whose single rows take long already is no better off one by one.
+        let is_short = runner.is_short(rows) || !runner.is_short(1);
+        Arc::ptr_eq(&self.runner, runner)
+            && rows <= runner.limits().rows_max
+            && is_short
+            && job.joins(&self.jobs[0])
+    }
+}
+
+/// A turn's jobs in batches of those that belong together.
+fn batches<R: Request>(turn: Waiting<R>) -> Vec<Batch<R>> {
+    let mut batches: Vec<Batch<R>> = Vec::new();
+    for (runner, job) in turn {
+        let mut open = batches.iter_mut().rev().take(LOOK_BACK);
+        match open.find(|batch| runner.merges() && batch.takes(&runner, &job)) {
+            Some(batch) => {
+                batch.rows += job.weight();
+                batch.jobs.push(job);
+            }
+            None => batches.push(Batch { runner, rows: job.weight(), jobs: vec![job] }),
         }
     }
-    (runner, batch, rest)
+    batches
 }

@@ -6,6 +6,8 @@ use crate::backend::RunError;
 use crate::model::OutputRows;
 use crate::tensor::Tensor;
 
+use super::Rejected;
+
 /// A request as the batcher sees it: somebody who waits for rows.
 pub trait Request: Send + 'static {
     /// How a request can fail beyond what the batcher knows: in the protocol it came by.
@@ -23,6 +25,12 @@ pub trait Request: Send + 'static {
     /// # Errors
     /// When the body breaks the protocol.
     fn decode(&mut self) -> Result<Vec<Tensor>, Self::Error>;
+
+    /// Counts memory that the request's rows of the outputs will take, before they are computed.
+    ///
+    /// # Errors
+    /// When the memory for requests is taken.
+    fn reserve(&mut self, bytes: usize) -> Result<(), Self::Error>;
 
     /// Takes what became of the request. Called once, unless the request was abandoned.
     fn answer(self, result: Result<Computed<'_>, Self::Error>);
@@ -55,6 +63,9 @@ pub enum Failure {
     /// The deadline passed while it waited.
     #[error("the deadline passed")]
     Expired,
+    /// Decoded, it has more rows than the queue has room for.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
     /// Something panicked; the log has the details under this id.
     #[error("internal error {id}")]
     Panicked { id: u64 },
@@ -67,6 +78,7 @@ pub struct Job<R> {
     pub feeds: Vec<Tensor>,
     /// Rows that all feeds share; `None` where they do not agree, so that it runs alone.
     pub(super) rows: Option<usize>,
+    weight: usize,
     pub(super) since: Instant,
 }
 
@@ -74,12 +86,23 @@ impl<R: Request> Job<R> {
     /// A job that begins to wait `now`.
     pub fn new(request: R, feeds: Vec<Tensor>, now: Instant) -> Self {
         let rows = shared_rows(&feeds);
-        Self { request, feeds, rows, since: now }
+        let weight = rows.unwrap_or_else(|| most_rows(&feeds));
+        Self { request, feeds, rows, weight, since: now }
     }
 
-    /// The rows that its run costs.
+    /// The same job, to be run as a whole whatever its rows.
+    pub(super) fn whole(request: R, feeds: Vec<Tensor>, since: Instant) -> Self {
+        Self { rows: None, ..Self::new(request, feeds, since) }
+    }
+
+    /// The rows that its run costs, at least 1.
     pub fn weight(&self) -> usize {
-        self.rows.unwrap_or(1)
+        self.weight
+    }
+
+    /// Elements of all feeds.
+    pub(super) fn elements(&self) -> usize {
+        self.feeds.iter().map(Tensor::len).sum()
     }
 
     /// Whether both can run in one batch.
@@ -90,8 +113,9 @@ impl<R: Request> Job<R> {
             && self.feeds.iter().zip(&other.feeds).all(|(own, others)| own.stacks_with(others))
     }
 
-    /// The job, if it is still worth running; one that expired is answered.
-    pub(super) fn still_wanted(self, now: Instant) -> Option<Self> {
+    /// The job, unless it is not worth running any more: then it is dropped if its client has
+    /// gone, and answered if it has expired.
+    pub(super) fn unless_over(self, now: Instant) -> Option<Self> {
         if self.request.is_abandoned() {
             return None;
         }
@@ -107,4 +131,9 @@ impl<R: Request> Job<R> {
 fn shared_rows(feeds: &[Tensor]) -> Option<usize> {
     let rows = feeds.first()?.rows()?;
     (rows > 0 && feeds.iter().all(|feed| feed.rows() == Some(rows))).then_some(rows)
+}
+
+/// The most rows that any feed has, at least 1.
+fn most_rows(feeds: &[Tensor]) -> usize {
+    feeds.iter().filter_map(Tensor::rows).max().unwrap_or(1).max(1)
 }

@@ -30,13 +30,19 @@ pub enum LaneChoice {
     Always(Lane),
 }
 
-/// A run of one row that takes no longer goes to the express lane: handing a request to another
-/// thread and its answer back costs about as much.
-const ENTER: Duration = Duration::from_micros(15);
-/// In the express lane already, it may take twice as long before it has to leave.
-const LEAVE: Duration = Duration::from_micros(30);
-/// A run may keep the event loop this long; larger ones go to the queue whatever the lane.
+/// A model whose run of one row takes no longer enters the express lane: handing a request to
+/// another thread and its answer back costs as much. What takes longer gains more from all cores
+/// than from the hand-over that it is spared: the express lane has half of them.
+const ENTER: Duration = Duration::from_micros(6);
+/// It leaves when a run of one row takes longer than this, where it begins to hold up the other
+/// connections of the event loop. Far above the other bound: a rare request finds cold caches, and
+/// its run takes many times as long as when the model was measured.
+const LEAVE: Duration = EXPRESS_RUN_MAX;
+/// A run of the express lane is expected to keep the event loop no longer than this; what would
+/// take longer goes to the queue, whatever the lane.
 pub(super) const EXPRESS_RUN_MAX: Duration = Duration::from_micros(250);
+/// A run that was expected to be that short and took this long ends the express lane at once.
+pub(super) const EXPRESS_STALL: Duration = Duration::from_millis(1);
 
 impl LaneChoice {
     /// The lane of a model whose run of one row takes `one_row`, now in lane `current`.
@@ -58,10 +64,10 @@ mod tests {
         let us = Duration::from_micros;
         let (auto, queue, express) = (LaneChoice::Auto, Lane::Queue, Lane::Express);
         for (choice, current, one_row, want) in [
-            (auto, queue, us(15), express),
-            (auto, queue, us(16), queue),
-            (auto, express, us(30), express),
-            (auto, express, us(31), queue),
+            (auto, queue, us(6), express),
+            (auto, queue, us(7), queue),
+            (auto, express, us(250), express),
+            (auto, express, us(251), queue),
             (LaneChoice::Always(express), queue, us(1_000_000), express),
             (LaneChoice::Always(queue), express, us(1), queue),
         ] {

@@ -6,6 +6,7 @@
 //! their rows end to end, runs the graph once, and hands every job its own rows.
 
 mod assemble;
+mod bodies;
 mod contain;
 mod express;
 mod job;
@@ -21,9 +22,9 @@ pub use contain::contain;
 pub use express::ExpressLane;
 pub use job::{Computed, Failure, Job, Request, Stages};
 pub use lane::{Lane, LaneChoice};
-pub use policy::{Admission, BatchLimits, QueueLimits, Rejected};
+pub use policy::{BatchLimits, QueueLimits, Rejected};
 pub use runner::{Runner, RunnerOptions};
-pub use threads::{InferencePool, PoolOptions};
+pub use threads::{BodySize, InferencePool, PoolOptions};
 
 #[cfg(test)]
 mod tests;

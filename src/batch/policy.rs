@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// What a batch may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Rows in one run, at least 1. A request with more is split into parts.
+    /// Rows in one batch, at least 1. A request with more is split into parts.
     pub rows_max: usize,
     /// How long the first request of a batch that is not full waits for others.
     pub delay_max: Duration,
@@ -18,8 +18,8 @@ pub(super) struct QueueView {
     pub(super) rows: usize,
     /// Since when the first request waits.
     pub(super) since: Instant,
-    /// When the first request's answer is worth nothing any more.
-    pub(super) deadline: Instant,
+    /// When a run has to start, so that no request in it expires before it ends.
+    pub(super) latest: Instant,
 }
 
 /// What an idle thread does about a queue.
@@ -32,9 +32,9 @@ pub(super) enum Decision {
 }
 
 /// A full batch runs at once; one that is not full waits for the delay, if there is one, but
-/// never beyond the first request's deadline.
+/// never until it is too late for a request in it.
 pub(super) fn decide(view: &QueueView, limits: &BatchLimits, now: Instant) -> Decision {
-    let until = (view.since + limits.delay_max).min(view.deadline);
+    let until = (view.since + limits.delay_max).min(view.latest);
     if view.rows >= limits.rows_max || now >= until {
         Decision::Take
     } else {
@@ -55,11 +55,11 @@ pub struct QueueLimits {
 
 /// What waits in a queue already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Admission {
-    pub requests: usize,
-    pub rows: usize,
-    /// Until a new request's turn, by what the runs before it are expected to take.
-    pub wait: Duration,
+pub(super) struct Backlog {
+    pub(super) requests: usize,
+    pub(super) rows: usize,
+    /// Until a new request's turn, by what the work before it is expected to take.
+    pub(super) wait: Duration,
 }
 
 /// Why a request was turned away.
@@ -76,20 +76,29 @@ pub enum Rejected {
     Closed,
 }
 
-impl Admission {
+impl Backlog {
     /// Whether a request of `rows` rows may join.
     ///
     /// # Errors
     /// The bound that it would break.
-    pub fn check(&self, rows: usize, limits: &QueueLimits) -> Result<(), Rejected> {
+    pub(super) fn check(&self, rows: usize, limits: &QueueLimits) -> Result<(), Rejected> {
         if self.requests >= limits.requests_max {
             return Err(Rejected::Requests(limits.requests_max));
         }
-        if self.rows > 0 && self.rows.saturating_add(rows) > limits.rows_max {
-            return Err(Rejected::Rows(limits.rows_max));
-        }
+        self.check_rows(rows, limits)?;
         if self.requests > 0 && self.wait > limits.wait_max {
             return Err(Rejected::Wait(limits.wait_max));
+        }
+        Ok(())
+    }
+
+    /// Whether a request that has waited as a body, and turns out to have `rows` rows, may stay.
+    ///
+    /// # Errors
+    /// `Rows`.
+    pub(super) fn check_rows(&self, rows: usize, limits: &QueueLimits) -> Result<(), Rejected> {
+        if self.rows > 0 && self.rows.saturating_add(rows) > limits.rows_max {
+            return Err(Rejected::Rows(limits.rows_max));
         }
         Ok(())
     }
@@ -105,8 +114,8 @@ mod tests {
     fn a_batch_starts_when_it_is_full_or_has_waited_long_enough() {
         let start = Instant::now();
         let at = |ms: u32| start + ms * MS;
-        // rows that wait, delay in ms, deadline, now -> decision
-        for (rows, delay, deadline, now, want) in [
+        // rows that wait, delay in ms, latest start, now -> decision
+        for (rows, delay, latest, now, want) in [
             (1, 0, 100, 0, Decision::Take),
             (8, 5, 100, 0, Decision::Take),
             (9, 5, 100, 0, Decision::Take),
@@ -116,7 +125,7 @@ mod tests {
             (7, 5, 3, 0, Decision::WaitUntil(at(3))),
             (7, 5, 3, 3, Decision::Take),
         ] {
-            let view = QueueView { rows, since: start, deadline: at(deadline) };
+            let view = QueueView { rows, since: start, latest: at(latest) };
             let limits = BatchLimits { rows_max: 8, delay_max: delay * MS };
             assert_eq!(decide(&view, &limits, at(now)), want, "{rows} rows at {now} ms");
         }
@@ -136,8 +145,8 @@ mod tests {
             (0, 0, 6, 1, Ok(())),
             (1, usize::MAX, 0, 1, Err(Rejected::Rows(10))),
         ] {
-            let admission = Admission { requests, rows, wait: wait * MS };
-            assert_eq!(admission.check(new, &limits), want, "{admission:?}");
+            let backlog = Backlog { requests, rows, wait: wait * MS };
+            assert_eq!(backlog.check(new, &limits), want, "{backlog:?}");
         }
     }
 }

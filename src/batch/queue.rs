@@ -4,30 +4,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bodies::{Bodies, Undecoded};
 use super::policy::{Decision, QueueView, decide};
 use super::split::Split;
-use super::{Admission, BatchLimits, Job, Request, Runner};
+use super::{BatchLimits, Job, Request, Runner};
 
-/// Bodies that one thread decodes before it runs anything: small ones together up to this many
-/// bytes, so that they share a batch, or a single larger one.
-const DECODE_BYTES_MAX: usize = 64 << 10;
 /// Jobs that do not fit a batch are passed over, this many at most.
 const LOOK_AHEAD: usize = 64;
 
 /// Something for an idle thread to do.
 pub(super) enum Work<R> {
+    /// One large body, or several small ones.
     Decode(Vec<Undecoded<R>>),
     /// Jobs that join each other.
     Batch(Vec<Job<R>>),
     /// One part of a large request.
     Part(Arc<Split<R>>, usize),
-}
-
-/// A request whose body is still bytes.
-pub(super) struct Undecoded<R> {
-    pub(super) request: R,
-    pub(super) bytes: usize,
-    pub(super) since: Instant,
 }
 
 enum Entry<R> {
@@ -36,10 +28,33 @@ enum Entry<R> {
     Parts(Arc<Split<R>>, usize),
 }
 
+impl<R: Request> Entry<R> {
+    fn since(&self) -> Instant {
+        match self {
+            Self::Job(job) => job.since,
+            Self::Parts(split, _) => split.since(),
+        }
+    }
+
+    /// Rows that are still to run.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Job(job) => job.weight(),
+            Self::Parts(split, next) => split.rows_from(*next),
+        }
+    }
+}
+
+/// What a sweep took out.
+pub(super) struct Swept<R> {
+    _bodies: Vec<Undecoded<R>>,
+    _entries: VecDeque<Entry<R>>,
+}
+
 /// Requests that wait for one runner, first come first served but for what fits in a batch.
 pub(super) struct Queue<R> {
     pub(super) runner: Arc<Runner>,
-    undecoded: VecDeque<Undecoded<R>>,
+    bodies: Bodies<R>,
     entries: VecDeque<Entry<R>>,
     /// Rows of all entries.
     rows: usize,
@@ -51,7 +66,7 @@ impl<R: Request> Queue<R> {
     pub(super) fn new(runner: Arc<Runner>) -> Self {
         Self {
             runner,
-            undecoded: VecDeque::new(),
+            bodies: Bodies::new(),
             entries: VecDeque::new(),
             rows: 0,
             has_decoded: false,
@@ -60,7 +75,7 @@ impl<R: Request> Queue<R> {
 
     /// Requests that wait.
     pub(super) fn requests(&self) -> usize {
-        self.undecoded.len() + self.entries.len()
+        self.bodies.len() + self.entries.len()
     }
 
     /// Whether something waits that is decoded.
@@ -69,27 +84,34 @@ impl<R: Request> Queue<R> {
         !self.entries.is_empty()
     }
 
-    /// What a new request would find.
-    pub(super) fn admission(&self, threads: usize) -> Admission {
-        let wait = self.backlog() / u32::try_from(threads).unwrap_or(u32::MAX);
-        Admission { requests: self.requests(), rows: self.rows, wait }
+    /// Rows that wait decoded.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
-    /// What it takes to run all that waits; an undecoded request counts as one row.
-    pub(super) fn backlog(&self) -> Duration {
+    /// What it takes to run what waits, `turns_max` runs at most: the number of runs, and their
+    /// time. An undecoded request counts as one row; nothing counts where nothing is known.
+    pub(super) fn runs(&self, turns_max: usize) -> (usize, Duration) {
         let requests = self.requests();
-        let rows = self.rows + self.undecoded.len();
-        if requests == 0 {
-            Duration::ZERO
-        } else if self.runner.merges() {
-            self.runner.estimate(rows)
+        let rows = self.rows + self.bodies.len();
+        let rows_max = self.runner.limits().rows_max;
+        let (runs, rows_of_one) = if self.runner.merges() {
+            (rows.div_ceil(rows_max), rows.min(rows_max))
         } else {
-            self.runner.estimate(rows.div_ceil(requests)).saturating_mul(requests as u32)
-        }
+            (requests, rows.div_ceil(requests.max(1)))
+        };
+        let one = self.runner.estimate(rows_of_one).unwrap_or_default();
+        let turns = runs.min(turns_max);
+        (turns, one.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)))
+    }
+
+    /// What it takes to decode what waits.
+    pub(super) fn decode_time(&self) -> Duration {
+        self.bodies.decode_time()
     }
 
     pub(super) fn push_undecoded(&mut self, undecoded: Undecoded<R>) {
-        self.undecoded.push_back(undecoded);
+        self.bodies.push(undecoded);
     }
 
     pub(super) fn push(&mut self, job: Job<R>) {
@@ -98,11 +120,25 @@ impl<R: Request> Queue<R> {
         self.entries.push_back(entry);
     }
 
-    /// A job that has waited as a body already goes to the front.
+    /// A job that has waited as a body already goes before all that came after it.
     pub(super) fn push_decoded(&mut self, job: Job<R>) {
         self.rows += job.weight();
+        let since = job.since;
         let entry = self.entry(job);
-        self.entries.push_front(entry);
+        let younger = self.entries.iter().position(|entry| entry.since() > since);
+        self.entries.insert(younger.unwrap_or(self.entries.len()), entry);
+    }
+
+    /// Takes the parts of a large request out that have not run.
+    pub(super) fn remove(&mut self, split: &Arc<Split<R>>) {
+        let rows = &mut self.rows;
+        self.entries.retain(|entry| match entry {
+            Entry::Parts(of, next) if Arc::ptr_eq(of, split) => {
+                *rows -= split.rows_from(*next);
+                false
+            }
+            _ => true,
+        });
     }
 
     fn entry(&self, job: Job<R>) -> Entry<R> {
@@ -115,29 +151,29 @@ impl<R: Request> Queue<R> {
         }
     }
 
-    /// Drops requests that nobody waits for any more.
-    pub(super) fn sweep(&mut self) {
-        self.undecoded.retain(|undecoded| !undecoded.request.is_abandoned());
-        let rows = &mut self.rows;
-        self.entries.retain(|entry| {
-            let (abandoned, weight) = match entry {
-                Entry::Job(job) => (job.request.is_abandoned(), job.weight()),
-                Entry::Parts(split, next) => (split.is_abandoned(), split.rows_from(*next)),
-            };
-            *rows -= if abandoned { weight } else { 0 };
-            !abandoned
-        });
+    /// Takes out requests that nobody waits for any more, for the caller to drop: that may take
+    /// longer than a lock should be held.
+    pub(super) fn sweep(&mut self) -> Swept<R> {
+        let is_dead = |entry: &Entry<R>| match entry {
+            Entry::Job(job) => job.request.is_abandoned(),
+            Entry::Parts(split, _) => split.is_abandoned(),
+        };
+        let entries = std::mem::take(&mut self.entries);
+        let (dead, kept) = entries.into_iter().partition(is_dead);
+        self.entries = kept;
+        self.rows = self.entries.iter().map(Entry::rows).sum();
+        Swept { _bodies: self.bodies.sweep(), _entries: dead }
     }
 
     /// The next work, or when to look again; `None` when there is nothing that may be done.
-    /// `may_decode` is false while enough threads decode already.
+    /// `may_take_large` is false while enough threads decode large bodies already.
     pub(super) fn next(
         &mut self,
-        may_decode: bool,
+        may_take_large: bool,
         now: Instant,
     ) -> Option<Result<Work<R>, Instant>> {
         let decision = self.view().map(|view| decide(&view, &self.limits(), now));
-        let can_decode = may_decode && !self.undecoded.is_empty();
+        let can_decode = self.bodies.has_some(may_take_large);
         match decision {
             Some(Decision::Take) if !can_decode || self.has_decoded => {
                 self.has_decoded = false;
@@ -145,7 +181,7 @@ impl<R: Request> Queue<R> {
             }
             _ if can_decode => {
                 self.has_decoded = true;
-                Some(Ok(Work::Decode(self.take_undecoded())))
+                Some(Ok(Work::Decode(self.bodies.take(may_take_large))))
             }
             Some(Decision::WaitUntil(at)) => Some(Err(at)),
             Some(Decision::Take) | None => None,
@@ -159,24 +195,25 @@ impl<R: Request> Queue<R> {
     }
 
     fn view(&self) -> Option<QueueView> {
-        let (since, deadline) = match self.entries.front()? {
-            Entry::Job(job) => (job.since, job.request.deadline()),
+        let (since, latest) = match self.entries.front()? {
+            Entry::Job(job) => (job.since, self.latest_start(job.since)),
             Entry::Parts(split, _) => (split.since(), split.since()),
         };
-        Some(QueueView { rows: self.rows, since, deadline })
+        Some(QueueView { rows: self.rows, since, latest })
     }
 
-    fn take_undecoded(&mut self) -> Vec<Undecoded<R>> {
-        let mut taken: Vec<Undecoded<R>> = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = self.undecoded.front() {
-            if !taken.is_empty() && bytes + next.bytes > DECODE_BYTES_MAX {
-                break;
-            }
-            bytes += next.bytes;
-            taken.extend(self.undecoded.pop_front());
+    /// When a batch of what waits has to start for all in it to be in time.
+    fn latest_start(&self, since: Instant) -> Instant {
+        let BatchLimits { rows_max, delay_max } = self.limits();
+        if delay_max.is_zero() {
+            return since;
         }
-        taken
+        let run = self.runner.estimate(self.rows.min(rows_max)).unwrap_or_default();
+        let deadlines = self.entries.iter().take(LOOK_AHEAD).filter_map(|entry| match entry {
+            Entry::Job(job) => Some(job.request.deadline()),
+            Entry::Parts(..) => None,
+        });
+        deadlines.min().and_then(|deadline| deadline.checked_sub(run)).unwrap_or(since)
     }
 
     fn take(&mut self) -> Option<Work<R>> {

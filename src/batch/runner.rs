@@ -1,7 +1,7 @@
 //! One loaded graph, run for many requests at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::LoadedModel;
@@ -10,14 +10,17 @@ use crate::tensor::Tensor;
 use crate::tune::Costs;
 
 use super::assemble::{gather, has_rows};
-use super::lane::EXPRESS_RUN_MAX;
+use super::lane::{EXPRESS_RUN_MAX, EXPRESS_STALL};
 use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
 
 /// Weight of the past in the running mean of a model's pace, in samples.
 const PACE_SAMPLES: f32 = 16.0;
-/// One run counts as this many times its estimate at most: a thread that lost its core for a
-/// while says nothing about the model.
+/// One run counts as this many times the present pace at most. A thread that lost its core for a
+/// while says little about the model; when every run is slow, the mean gets there all the same.
 const PACE_MAX: f32 = 4.0;
+
+/// Outputs of one request are counted from this size on: smaller ones are gone soon.
+const COUNTED_BYTES_MIN: usize = 64 << 10;
 
 /// A part of a large request takes at least this long to run: less is not worth a hand-over.
 const PART_MIN: Duration = Duration::from_micros(200);
@@ -26,10 +29,16 @@ const PART_MIN: Duration = Duration::from_micros(200);
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
     pub limits: BatchLimits,
+    /// Whether the limit of rows is a measured one: then a single request may have more rows in a
+    /// run that takes next to no time. A configured one is the most there is.
+    pub is_tuned: bool,
     /// Whether requests may run together.
     pub merges: bool,
     pub lane: LaneChoice,
+    /// What runs of sample rows took.
     pub costs: Costs,
+    /// Elements of one such row, over all feeds.
+    pub row_elements: usize,
 }
 
 /// Runs one graph for jobs of any thread, and knows what a run costs.
@@ -41,10 +50,14 @@ pub struct Runner {
     merges: AtomicBool,
     choice: LaneChoice,
     costs: Costs,
+    row_elements: usize,
     /// Rows in a part of a large request.
     part_rows: usize,
-    /// What runs take now over what they took when they were measured: the bits of an `f32`.
+    /// What runs take now over what they took when they were measured: the bits of an `f32`. Zero
+    /// until the first run of a model that could not be measured.
     pace: AtomicU32,
+    /// Memory that a row of the outputs takes, in bytes; 0 until there was one.
+    row_bytes: AtomicUsize,
     /// A [`Lane`], as its number.
     lane: AtomicU8,
 }
@@ -52,9 +65,10 @@ pub struct Runner {
 impl Runner {
     /// A runner in the lane that the measured costs call for.
     pub fn new(name: String, model: Arc<dyn LoadedModel>, options: RunnerOptions) -> Self {
-        let RunnerOptions { limits, merges, lane: choice, costs } = options;
+        let RunnerOptions { limits, is_tuned, merges, lane: choice, costs, row_elements } = options;
         let lane = choice.next(Lane::Queue, costs.estimate(1));
-        let part_rows = part_rows(limits.rows_max, &costs);
+        let part_rows = if is_tuned { part_rows(limits.rows_max, &costs) } else { limits.rows_max };
+        let pace: f32 = if costs.points().is_empty() { 0.0 } else { 1.0 };
         Self {
             name,
             model,
@@ -62,8 +76,10 @@ impl Runner {
             merges: AtomicBool::new(merges),
             choice,
             costs,
+            row_elements: row_elements.max(1),
             part_rows,
-            pace: AtomicU32::new(1.0_f32.to_bits()),
+            pace: AtomicU32::new(pace.to_bits()),
+            row_bytes: AtomicUsize::new(0),
             lane: AtomicU8::new(lane as u8),
         }
     }
@@ -106,38 +122,86 @@ impl Runner {
     pub fn lane_reason(&self) -> String {
         match self.choice {
             LaneChoice::Always(_) => "it is configured".to_owned(),
-            LaneChoice::Auto => {
-                let micros = self.estimate(1).as_secs_f64() * 1e6;
-                format!("a run of one row takes {micros:.1} us")
-            }
+            LaneChoice::Auto => match self.estimate(1) {
+                Some(time) => {
+                    format!("a run of one row takes {:.1} us", time.as_secs_f64() * 1e6)
+                }
+                None => "what a run takes is not known yet".to_owned(),
+            },
         }
     }
 
-    /// What a run of `rows` rows takes, as things are.
-    pub fn estimate(&self, rows: usize) -> Duration {
-        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
-        self.costs.estimate(rows).mul_f32(pace)
+    /// What a run of `rows` rows takes, as things are; `None` before anything is known.
+    pub fn estimate(&self, rows: usize) -> Option<Duration> {
+        let pace = self.pace();
+        (pace > 0.0).then(|| scale(self.costs.estimate(rows), pace))
     }
 
-    /// Whether a run of `rows` rows may take the express lane.
-    pub fn is_express(&self, rows: usize) -> bool {
-        self.lane() == Lane::Express && (rows == 1 || self.estimate(rows) <= EXPRESS_RUN_MAX)
+    /// Whether a job may take the express lane. A row that is longer than those that were measured
+    /// counts as several of them.
+    pub fn is_express<R: Request>(&self, job: &Job<R>) -> bool {
+        if self.lane() == Lane::Queue {
+            return false;
+        }
+        let elements = job.elements();
+        let is_usual_row = job.weight() == 1 && elements <= self.row_elements;
+        is_usual_row || {
+            if self.merges() && job.weight() > self.part_rows {
+                return false;
+            }
+            let rows = job.weight().max(elements.div_ceil(self.row_elements));
+            self.is_short(rows)
+        }
+    }
+
+    /// Whether a run of `rows` rows keeps an event loop no longer than it may.
+    pub(super) fn is_short(&self, rows: usize) -> bool {
+        self.estimate(rows).is_some_and(|time| time <= EXPRESS_RUN_MAX)
+    }
+
+    fn pace(&self) -> f32 {
+        f32::from_bits(self.pace.load(Ordering::Relaxed))
     }
 
     /// Runs jobs that join each other as one batch, and answers each.
     pub(super) fn run<R: Request>(&self, jobs: Vec<Job<R>>) {
         let start = Instant::now();
-        let mut jobs: Vec<_> = jobs.into_iter().filter_map(|job| job.still_wanted(start)).collect();
-        if jobs.len() > 1 {
-            match self.run_merged(jobs, start) {
-                Ok(()) => return,
-                // One bad row fails only its own request: each runs on its own.
-                Err(unanswered) => jobs = unanswered,
+        let jobs = jobs.into_iter().filter_map(|job| job.unless_over(start));
+        let mut jobs: Vec<_> = jobs.filter_map(|job| self.reserve(job)).collect();
+        if jobs.len() <= 1 {
+            if let Some(job) = jobs.pop() {
+                self.run_alone(job, start);
+            }
+            return;
+        }
+        let Err(unanswered) = self.run_merged(jobs, start) else { return };
+        // One bad row fails only its own request: each runs on its own, if it still has time.
+        for job in unanswered {
+            let start = Instant::now();
+            if let Some(job) = job.unless_over(start) {
+                self.run_alone(job, start);
             }
         }
-        for job in jobs {
-            self.run_alone(job);
+    }
+
+    /// Counts what the outputs of a job will take as its memory; a job that has none is answered.
+    fn reserve<R: Request>(&self, mut job: Job<R>) -> Option<Job<R>> {
+        let bytes = self.output_bytes(job.weight());
+        if bytes < COUNTED_BYTES_MIN {
+            return Some(job);
         }
+        match job.request.reserve(bytes) {
+            Ok(()) => Some(job),
+            Err(error) => {
+                job.request.answer(Err(error));
+                None
+            }
+        }
+    }
+
+    /// What `rows` rows of the outputs are expected to take; 0 before anything is known.
+    pub(super) fn output_bytes(&self, rows: usize) -> usize {
+        self.row_bytes.load(Ordering::Relaxed).saturating_mul(rows)
     }
 
     /// Runs a batch; gives the jobs back if it failed.
@@ -167,14 +231,16 @@ impl Runner {
         Ok(())
     }
 
-    fn run_alone<R: Request>(&self, job: Job<R>) {
-        let start = Instant::now();
-        let Job { request, feeds, rows, since } = job;
+    fn run_alone<R: Request>(&self, job: Job<R>, start: Instant) {
+        let Job { request, feeds, rows, since, .. } = job;
         let outputs = self.execute(feeds);
         let end = Instant::now();
         match outputs {
             Ok(outputs) => {
-                self.observe(rows.unwrap_or(1), end - start);
+                // What does not agree on its rows says nothing about what a row takes.
+                if let Some(rows) = rows {
+                    self.observe(rows, end - start);
+                }
                 let stages = Stages {
                     queue: start.saturating_duration_since(since),
                     assemble: Duration::ZERO,
@@ -191,11 +257,17 @@ impl Runner {
     /// # Errors
     /// When the runtime refuses the feeds, fails or panics.
     pub fn execute(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, Failure> {
-        let outputs = contain(&self.name, || self.model.run(feeds))?;
-        outputs.map_err(|error| {
+        let rows = feeds.first().and_then(Tensor::rows).unwrap_or(0);
+        let outputs = contain(&self.name, || self.model.run(feeds))?.map_err(|error| {
             tracing::debug!(model = self.name, %error, "the runtime refused a run");
-            error.into()
-        })
+            error
+        })?;
+        let known = self.output_bytes(rows);
+        if rows > 0 && (known == 0 || known >= COUNTED_BYTES_MIN) {
+            let bytes: usize = outputs.iter().map(Output::bytes).sum();
+            self.row_bytes.store(bytes.div_ceil(rows), Ordering::Relaxed);
+        }
+        Ok(outputs)
     }
 
     /// Takes note of a batch whose outputs cannot be split by rows, though they could when the
@@ -214,12 +286,18 @@ impl Runner {
             return;
         }
         // Threads may overwrite each other's sample: a mean of most of them will do.
-        let pace = f32::from_bits(self.pace.load(Ordering::Relaxed));
-        let sample = (took.as_secs_f32() / estimate).min(PACE_MAX);
-        let pace = pace + (sample - pace) / PACE_SAMPLES;
+        let past = self.pace();
+        let sample = took.as_secs_f32() / estimate;
+        let pace = if past > 0.0 {
+            past + (sample.min(PACE_MAX * past) - past) / PACE_SAMPLES
+        } else {
+            sample
+        };
         self.pace.store(pace.to_bits(), Ordering::Relaxed);
+        let is_stall = took > EXPRESS_STALL && estimate * past <= EXPRESS_RUN_MAX.as_secs_f32();
+        let one_row = if is_stall { took } else { scale(self.costs.estimate(1), pace) };
         let current = self.lane();
-        let next = self.choice.next(current, self.costs.estimate(1).mul_f32(pace));
+        let next = self.choice.next(current, one_row);
         if next != current {
             self.lane.store(next as u8, Ordering::Relaxed);
             let (lane, pace) = (next.name(), f64::from(pace));
@@ -235,4 +313,9 @@ fn part_rows(rows_max: usize, costs: &Costs) -> usize {
         rows *= 2;
     }
     rows
+}
+
+/// A duration times a factor; the longest there is where it does not fit.
+fn scale(time: Duration, factor: f32) -> Duration {
+    Duration::try_from_secs_f32(time.as_secs_f32() * factor).unwrap_or(Duration::MAX)
 }

@@ -4,15 +4,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::queue::{Queue, Undecoded, Work};
-use super::{Job, QueueLimits, Rejected, Request, Runner};
+use super::bodies::Undecoded;
+use super::policy::Backlog;
+use super::queue::{Queue, Swept, Work};
+use super::split::Split;
+use super::{Failure, Job, QueueLimits, Rejected, Request, Runner};
 
-/// All queues under one lock, which is held for moving pointers only.
+/// All queues under one lock. It is held for moving what waits and for looking through a queue,
+/// never for running, decoding or dropping.
 pub(super) struct Schedule<R> {
     queues: Mutex<Queues<R>>,
     changed: Condvar,
-    /// Requests whose clients left since somebody last looked.
-    left: AtomicUsize,
+    /// Requests whose clients went away since somebody last looked.
+    departed: AtomicUsize,
     limits: QueueLimits,
     threads: usize,
 }
@@ -22,16 +26,38 @@ pub(super) struct Queues<R> {
     pub(super) filled: Vec<Queue<R>>,
     /// The queue whose turn it is.
     turn: usize,
-    /// Threads that decode bodies.
+    /// Threads that decode bodies, and those of them that decode a large one.
     pub(super) decoding: usize,
+    pub(super) decoding_large: usize,
+    /// What all threads are doing.
+    running: Load,
     /// Threads that wait: without one there is nobody to wake.
     idle: usize,
-    closed: bool,
+    pub(super) closed: bool,
+}
+
+/// Work counts as this long at most.
+const TIME_MAX: Duration = Duration::from_hours(24);
+
+/// What work amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Requests that end with it.
+    requests: usize,
+    /// What it is expected to take.
+    time: Duration,
+}
+
+/// Work for one thread.
+pub(super) struct Task<R> {
+    pub(super) runner: Arc<Runner>,
+    pub(super) work: Work<R>,
+    pub(super) load: Load,
 }
 
 /// What a thread is to do.
 pub(super) enum Next<R> {
-    Work(Arc<Runner>, Work<R>),
+    Work(Task<R>),
     WaitUntil(Instant),
     Wait,
     /// Closed and empty.
@@ -41,7 +67,7 @@ pub(super) enum Next<R> {
 impl<R: Request> Schedule<R> {
     pub(super) fn new(limits: QueueLimits, threads: usize) -> Self {
         let (queues, changed) = (Mutex::new(Queues::new()), Condvar::new());
-        Self { queues, changed, left: AtomicUsize::new(0), limits, threads }
+        Self { queues, changed, departed: AtomicUsize::new(0), limits, threads }
     }
 
     /// Requests that wait.
@@ -54,9 +80,21 @@ impl<R: Request> Schedule<R> {
         self.lock().find(runner).map_or(0, |queue| queue.requests())
     }
 
-    /// Notes that a client left whose request may still wait.
-    pub(super) fn note_left(&self) {
-        self.left.fetch_add(1, Ordering::Relaxed);
+    /// Threads that wait.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.lock().idle
+    }
+
+    /// Notes that a client went away whose request may still wait.
+    pub(super) fn note_departed(&self) {
+        self.departed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that wait or run.
+    pub(super) fn unfinished(&self) -> usize {
+        let queues = self.lock();
+        queues.running.requests + queues.filled.iter().map(Queue::requests).sum::<usize>()
     }
 
     /// Whether a request of `rows` rows would be admitted now.
@@ -64,7 +102,17 @@ impl<R: Request> Schedule<R> {
     /// # Errors
     /// Why not.
     pub(super) fn check(&self, runner: &Arc<Runner>, rows: usize) -> Result<(), Rejected> {
-        self.admit(&mut self.lock(), runner, rows)
+        self.admit(self.lock(), runner, rows).map(drop)
+    }
+
+    /// Drops requests whose clients went away, if there may be any. Whether it looked.
+    pub(super) fn sweep(&self) -> bool {
+        if self.departed.swap(0, Ordering::Relaxed) == 0 {
+            return false;
+        }
+        // Dropped after the lock.
+        let _swept = self.lock().sweep();
+        true
     }
 
     pub(super) fn push(&self, runner: &Arc<Runner>, job: Job<R>) -> Result<(), Rejected> {
@@ -85,45 +133,53 @@ impl<R: Request> Schedule<R> {
         rows: usize,
         push: impl FnOnce(&mut Queue<R>),
     ) -> Result<(), Rejected> {
-        let mut queues = self.lock();
-        self.admit(&mut queues, runner, rows)?;
+        let mut queues = self.admit(self.lock(), runner, rows)?;
         push(queues.of(runner));
         self.wake_one(queues);
         Ok(())
     }
 
-    fn admit(
-        &self,
-        queues: &mut Queues<R>,
+    /// Gives the lock back if a request of `rows` rows may join the runner's queue.
+    fn admit<'a>(
+        &'a self,
+        queues: MutexGuard<'a, Queues<R>>,
         runner: &Arc<Runner>,
         rows: usize,
-    ) -> Result<(), Rejected> {
+    ) -> Result<MutexGuard<'a, Queues<R>>, Rejected> {
         if queues.closed {
             return Err(Rejected::Closed);
         }
-        let Some(queue) = queues.find(runner) else { return Ok(()) };
-        let verdict = queue.admission(self.threads).check(rows, &self.limits);
-        if verdict.is_ok() || self.left.swap(0, Ordering::Relaxed) == 0 {
-            return verdict;
+        let verdict = queues.backlog(runner, self.threads).check(rows, &self.limits);
+        let Err(rejected) = verdict else { return Ok(queues) };
+        drop(queues);
+        // The places of those that went away are free.
+        if !self.sweep() {
+            return Err(rejected);
         }
-        // Somebody left: their places are free.
-        for queue in &mut queues.filled {
-            queue.sweep();
-        }
-        let Some(queue) = queues.find(runner) else { return Ok(()) };
-        queue.admission(self.threads).check(rows, &self.limits)
+        let queues = self.lock();
+        queues.backlog(runner, self.threads).check(rows, &self.limits)?;
+        Ok(queues)
     }
 
-    /// Jobs whose bodies were decoded join the front of their queue: they were admitted before.
-    pub(super) fn put_decoded(&self, runner: &Arc<Runner>, jobs: Vec<Job<R>>) {
+    /// Jobs whose bodies were decoded join their queue in the order in which they came, unless
+    /// they turn out to have more rows than it has room for.
+    pub(super) fn put_decoded(&self, runner: &Arc<Runner>, was_large: bool, jobs: Vec<Job<R>>) {
+        let mut refused = Vec::new();
         let mut queues = self.lock();
         queues.decoding -= 1;
-        // The last goes in first, so that the first is first.
-        for job in jobs.into_iter().rev() {
-            queues.of(runner).push_decoded(job);
+        queues.decoding_large -= usize::from(was_large);
+        for job in jobs {
+            let backlog = queues.backlog(runner, self.threads);
+            match backlog.check_rows(job.weight(), &self.limits) {
+                Ok(()) => queues.of(runner).push_decoded(job),
+                Err(rejected) => refused.push((job, rejected)),
+            }
         }
         // A thread that was not allowed to decode may do so now.
         self.wake_one(queues);
+        for (job, rejected) in refused {
+            job.request.answer(Err(Failure::Rejected(rejected).into()));
+        }
     }
 
     /// Wakes a thread that waits, if there is one.
@@ -135,26 +191,38 @@ impl<R: Request> Schedule<R> {
         }
     }
 
-    /// Waits for something to do; `None` when the schedule is closed and empty.
-    pub(super) fn next(&self) -> Option<(Arc<Runner>, Work<R>)> {
+    /// Waits for something to do; `None` when the schedule is closed and empty. `done` is what the
+    /// thread did before.
+    pub(super) fn next(&self, done: Load) -> Option<Task<R>> {
         let mut queues = self.lock();
+        queues.end(done);
         loop {
             let wait = match queues.next(Instant::now(), self.threads) {
-                Next::Work(runner, work) => {
+                Next::Work(task) => {
                     if !queues.filled.is_empty() {
                         self.wake_one(queues);
                     }
-                    return Some((runner, work));
+                    return Some(task);
                 }
                 Next::WaitUntil(at) => at.saturating_duration_since(Instant::now()),
                 Next::Wait => Duration::MAX,
-                Next::End => return None,
+                Next::End => {
+                    // Others may wait for what the last thread was doing.
+                    drop(queues);
+                    self.changed.notify_all();
+                    return None;
+                }
             };
             queues.idle += 1;
             let woken = self.changed.wait_timeout(queues, wait);
             queues = woken.unwrap_or_else(PoisonError::into_inner).0;
             queues.idle -= 1;
         }
+    }
+
+    /// Takes the parts of a large request that is answered already out of its queue.
+    pub(super) fn remove(&self, runner: &Arc<Runner>, split: &Arc<Split<R>>) {
+        self.lock().remove(runner, split);
     }
 
     /// Refuses what comes from now on. Threads end when they have done what waits.
@@ -171,11 +239,51 @@ impl<R: Request> Schedule<R> {
 
 impl<R: Request> Queues<R> {
     pub(super) fn new() -> Self {
-        Self { filled: Vec::new(), turn: 0, decoding: 0, idle: 0, closed: false }
+        Self {
+            filled: Vec::new(),
+            turn: 0,
+            decoding: 0,
+            decoding_large: 0,
+            running: Load::default(),
+            idle: 0,
+            closed: false,
+        }
     }
 
-    pub(super) fn find(&mut self, runner: &Arc<Runner>) -> Option<&mut Queue<R>> {
+    pub(super) fn find(&self, runner: &Arc<Runner>) -> Option<&Queue<R>> {
+        self.filled.iter().find(|queue| Arc::ptr_eq(&queue.runner, runner))
+    }
+
+    fn find_mut(&mut self, runner: &Arc<Runner>) -> Option<&mut Queue<R>> {
         self.filled.iter_mut().find(|queue| Arc::ptr_eq(&queue.runner, runner))
+    }
+
+    /// What a new request for the runner would find. Before its turn come the runs of its own
+    /// queue, as many turns of the others, and what the threads are doing.
+    pub(super) fn backlog(&self, runner: &Arc<Runner>, threads: usize) -> Backlog {
+        let Some(own) = self.find(runner) else { return Backlog::default() };
+        let (runs, time) = own.runs(usize::MAX);
+        let others = self.filled.iter().filter(|queue| !Arc::ptr_eq(&queue.runner, runner));
+        let others =
+            others.map(|queue| queue.runs(runs).1).fold(Duration::ZERO, Duration::saturating_add);
+        let work = [time, own.decode_time(), others, self.running.time];
+        let wait = work.into_iter().fold(Duration::ZERO, Duration::saturating_add)
+            / u32::try_from(threads).unwrap_or(1);
+        Backlog { requests: own.requests(), rows: own.rows(), wait }
+    }
+
+    pub(super) fn remove(&mut self, runner: &Arc<Runner>, split: &Arc<Split<R>>) {
+        if let Some(queue) = self.find_mut(runner) {
+            queue.remove(split);
+        }
+        self.drop_empty();
+    }
+
+    /// Takes out requests that nobody waits for, for the caller to drop.
+    pub(super) fn sweep(&mut self) -> Vec<Swept<R>> {
+        let swept = self.filled.iter_mut().map(Queue::sweep).collect();
+        self.drop_empty();
+        swept
     }
 
     /// The runner's queue, made when there is something to put in.
@@ -188,14 +296,18 @@ impl<R: Request> Queues<R> {
         &mut self.filled[at]
     }
 
+    fn drop_empty(&mut self) {
+        self.filled.retain(|queue| queue.requests() > 0);
+    }
+
     /// What an idle thread does now. Queues take turns; a thread is kept free of large bodies, if
     /// there is more than one, so that small requests need not wait for them.
     pub(super) fn next(&mut self, now: Instant, threads: usize) -> Next<R> {
-        let may_decode = self.decoding < threads.saturating_sub(1).max(1);
+        let may_take_large = self.decoding_large < threads.saturating_sub(1).max(1);
         let mut soonest: Option<Instant> = None;
         for offset in 0..self.filled.len() {
             let at = (self.turn + offset) % self.filled.len();
-            match self.filled[at].next(may_decode, now) {
+            match self.filled[at].next(may_take_large, now) {
                 None => {}
                 Some(Err(until)) => soonest = Some(soonest.map_or(until, |s| s.min(until))),
                 Some(Ok(work)) => {
@@ -205,8 +317,7 @@ impl<R: Request> Queues<R> {
                         self.filled.remove(at);
                         self.turn = at;
                     }
-                    self.decoding += usize::from(matches!(work, Work::Decode(_)));
-                    return Next::Work(runner, work);
+                    return Next::Work(self.begin(runner, work));
                 }
             }
         }
@@ -215,5 +326,41 @@ impl<R: Request> Queues<R> {
             None if self.closed && self.filled.is_empty() && self.decoding == 0 => Next::End,
             None => Next::Wait,
         }
+    }
+    /// Takes note of what a thread has done.
+    pub(super) fn end(&mut self, done: Load) {
+        self.running.requests -= done.requests;
+        self.running.time -= done.time;
+    }
+
+    /// Takes note of what a thread begins to do.
+    fn begin(&mut self, runner: Arc<Runner>, work: Work<R>) -> Task<R> {
+        let (requests, time) = match &work {
+            Work::Decode(bodies) => {
+                self.decoding += 1;
+                self.decoding_large += usize::from(bodies.iter().any(Undecoded::is_large));
+                (
+                    bodies.len(),
+                    bodies
+                        .iter()
+                        .map(Undecoded::decode_time)
+                        .fold(Duration::ZERO, Duration::saturating_add),
+                )
+            }
+            Work::Batch(jobs) => {
+                let rows = jobs.iter().map(Job::weight).fold(0, usize::saturating_add);
+                (jobs.len(), runner.estimate(rows).unwrap_or_default())
+            }
+            Work::Part(split, part) => {
+                let is_last = part + 1 == split.parts();
+                let time = runner.estimate(split.part_rows(*part)).unwrap_or_default();
+                (usize::from(is_last), time)
+            }
+        };
+        // Bounded, so that the sum of all threads' never runs over.
+        let load = Load { requests, time: time.min(TIME_MAX) };
+        self.running.requests += load.requests;
+        self.running.time += load.time;
+        Task { runner, work, load }
     }
 }

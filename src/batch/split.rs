@@ -24,7 +24,9 @@ struct Progress<R> {
     /// Gone once it is answered or abandoned: the parts that are left need not run.
     request: Option<R>,
     outputs: Vec<Option<Vec<Output>>>,
-    left: usize,
+    parts_to_run: usize,
+    /// Memory that is counted for the outputs of all parts, in bytes.
+    reserved: usize,
     stages: Stages,
 }
 
@@ -39,7 +41,8 @@ impl<R: Request> Split<R> {
         let progress = Progress {
             request: Some(job.request),
             outputs: (0..parts).map(|_| None).collect(),
-            left: parts,
+            parts_to_run: parts,
+            reserved: 0,
             stages: Stages::default(),
         };
         let progress = Mutex::new(progress);
@@ -70,7 +73,12 @@ impl<R: Request> Split<R> {
         self.since
     }
 
-    /// Whether nobody waits for the parts that are left.
+    /// Whether it has been answered or dropped: parts that have not run need not.
+    pub(super) fn is_over(&self) -> bool {
+        self.with(|progress| progress.request.is_none())
+    }
+
+    /// Whether nobody waits for the parts that have not run.
     pub(super) fn is_abandoned(&self) -> bool {
         self.with(|progress| progress.request.as_ref().is_none_or(Request::is_abandoned))
     }
@@ -78,7 +86,9 @@ impl<R: Request> Split<R> {
     /// Runs one part; the last one answers.
     pub(super) fn run(&self, part: usize, runner: &Runner) {
         let start = Instant::now();
-        if !self.is_wanted(start) {
+        self.end_if_over(start);
+        self.reserve(runner.output_bytes(self.rows));
+        if self.is_over() {
             return;
         }
         let range = part_rows(self.rows, self.parts, part);
@@ -103,39 +113,46 @@ impl<R: Request> Split<R> {
         }
     }
 
+    /// Counts the outputs of all parts, which are kept until the last has run, as memory of the
+    /// request; answers it if there is none. The first part tells what they take.
+    fn reserve(&self, bytes: usize) {
+        let refused = self.with(|progress| {
+            let more = bytes.saturating_sub(progress.reserved);
+            let request = progress.request.as_mut().filter(|_| more > 0)?;
+            let error = request.reserve(more).err();
+            progress.reserved = bytes.max(progress.reserved);
+            error.and_then(|error| Some((progress.request.take()?, error)))
+        });
+        if let Some((request, error)) = refused {
+            request.answer(Err(error));
+        }
+    }
+
     /// Runs all rows at once, for a graph that turns out not to be one for parts.
     fn run_whole(&self, runner: &Runner) {
         let Some(request) = self.with(|progress| progress.request.take()) else { return };
-        let job = Job { request, feeds: self.feeds.clone(), rows: None, since: self.since };
-        runner.run(vec![job]);
+        runner.run(vec![Job::whole(request, self.feeds.clone(), self.since)]);
     }
 
-    /// Whether somebody waits still; a request that expired is answered here.
-    fn is_wanted(&self, now: Instant) -> bool {
-        let expired = self.with(|progress| match &progress.request {
-            None => None,
-            Some(request) if request.is_abandoned() => {
-                progress.request = None;
-                None
-            }
-            Some(request) => Some(now >= request.deadline()),
-        });
-        if expired == Some(true) {
-            self.answer(Err(Failure::Expired));
+    /// Drops the request if its client has gone, and answers it if it has expired.
+    pub(super) fn end_if_over(&self, now: Instant) {
+        let is_over = |request: &mut R| request.is_abandoned() || now >= request.deadline();
+        let over = self.with(|progress| progress.request.take_if(is_over));
+        if let Some(request) = over.filter(|request| !request.is_abandoned()) {
+            request.answer(Err(Failure::Expired.into()));
         }
-        expired == Some(false)
     }
 
     fn complete(&self, part: usize, outputs: Vec<Output>, [start, assembled, end]: [Instant; 3]) {
         let all = self.with(|progress| {
-            if progress.left == progress.outputs.len() {
+            if progress.parts_to_run == progress.outputs.len() {
                 progress.stages.queue = start.saturating_duration_since(self.since);
             }
             progress.stages.assemble += assembled - start;
             progress.stages.execute += end - assembled;
             progress.outputs[part] = Some(outputs);
-            progress.left -= 1;
-            (progress.left == 0).then(|| std::mem::take(&mut progress.outputs))
+            progress.parts_to_run -= 1;
+            (progress.parts_to_run == 0).then(|| std::mem::take(&mut progress.outputs))
         });
         let Some(all) = all else { return };
         let whole = all.into_iter().collect::<Option<Vec<_>>>().and_then(join);

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use super::queue::{Undecoded, Work};
-use super::schedule::Schedule;
+use super::bodies::Undecoded;
+use super::queue::Work;
+use super::schedule::{Load, Schedule, Task};
 use super::{Job, QueueLimits, Rejected, Request, Runner, contain};
 
 /// Size of the pool.
@@ -16,6 +17,14 @@ pub struct PoolOptions {
     pub threads: usize,
     /// What may wait for each model version.
     pub queue: QueueLimits,
+}
+
+/// The size of a body as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodySize {
+    pub bytes: usize,
+    /// Whether it is compressed.
+    pub is_packed: bool,
 }
 
 /// OS threads `infer-0`, `infer-1`, ... that serve the queues of all models. Owned and joined
@@ -57,7 +66,7 @@ impl<R: Request> InferencePool<R> {
         self.schedule.requests_for(runner)
     }
 
-    /// Whether a request for `runner` would be admitted now: to refuse it before it costs anything.
+    /// Whether a request for `runner` would be admitted now: to refuse it before it is decoded.
     ///
     /// # Errors
     /// Why it would not.
@@ -73,7 +82,8 @@ impl<R: Request> InferencePool<R> {
         self.schedule.push(runner, job)
     }
 
-    /// Admits a request whose body, of `bytes` bytes, is decoded by an inference thread.
+    /// Admits a request whose body is decoded by an inference thread. That it has more rows than
+    /// may wait is found out there.
     ///
     /// # Errors
     /// When the queue is full, or the pool closed.
@@ -81,15 +91,25 @@ impl<R: Request> InferencePool<R> {
         &self,
         runner: &Arc<Runner>,
         request: R,
-        bytes: usize,
+        body: BodySize,
         now: Instant,
     ) -> Result<(), Rejected> {
-        self.schedule.push_undecoded(runner, Undecoded { request, bytes, since: now })
+        let BodySize { bytes, is_packed } = body;
+        self.schedule.push_undecoded(runner, Undecoded { request, bytes, is_packed, since: now })
     }
 
-    /// Notes that a request's client left before its answer, which may free a place.
-    pub fn note_left(&self) {
-        self.schedule.note_left();
+    /// Notes that a request's client went away before its answer, which may free a place.
+    pub fn note_departed(&self) {
+        self.schedule.note_departed();
+    }
+
+    /// Attempts something that may fail for want of room, and again if it fails and requests of
+    /// clients that went away could be dropped, with all that they hold.
+    ///
+    /// # Errors
+    /// The attempt's.
+    pub fn or_sweep<T, E>(&self, mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        attempt().or_else(|error| if self.schedule.sweep() { attempt() } else { Err(error) })
     }
 
     /// Refuses further jobs, runs those that wait, ends the threads and joins them. Returns how
@@ -102,30 +122,42 @@ impl<R: Request> InferencePool<R> {
         match self.ended.recv_deadline(deadline) {
             Err(flume::RecvTimeoutError::Disconnected) => {
                 for thread in threads {
-                    // Jobs contain their panics; a thread that still died has nothing to lose.
+                    // Nothing panics beyond the fence of `work`.
                     let _ = thread.join();
                 }
                 0
             }
-            Ok(()) | Err(flume::RecvTimeoutError::Timeout) => {
-                let running = threads.iter().filter(|thread| !thread.is_finished()).count();
-                self.queued() + running
-            }
+            Ok(()) | Err(flume::RecvTimeoutError::Timeout) => self.schedule.unfinished(),
         }
     }
 }
 
-/// Body of an inference thread.
+/// Body of an inference thread. Models and decoders are fenced where they are called; the fence
+/// around everything keeps the thread, and with it the count of decoders, should anything else
+/// panic.
 fn work<R: Request>(schedule: &Schedule<R>) {
-    while let Some((runner, work)) = schedule.next() {
+    let mut done = Load::default();
+    while let Some(Task { runner, work, load }) = schedule.next(done) {
         match work {
-            Work::Batch(jobs) => runner.run(jobs),
-            Work::Part(split, part) => split.run(part, &runner),
-            Work::Decode(undecoded) => {
-                let jobs = undecoded.into_iter().filter_map(|one| decode(one, &runner)).collect();
-                schedule.put_decoded(&runner, jobs);
+            Work::Batch(jobs) => {
+                let _logged = contain(runner.name(), || runner.run(jobs));
+            }
+            Work::Part(split, part) => {
+                let _logged = contain(runner.name(), || split.run(part, &runner));
+                if split.is_over() {
+                    schedule.remove(&runner, &split);
+                }
+            }
+            Work::Decode(bodies) => {
+                let was_large = bodies.iter().any(Undecoded::is_large);
+                let mut jobs = Vec::with_capacity(bodies.len());
+                for body in bodies {
+                    jobs.extend(contain(runner.name(), || decode(body, &runner)).ok().flatten());
+                }
+                schedule.put_decoded(&runner, was_large, jobs);
             }
         }
+        done = load;
     }
 }
 

@@ -74,6 +74,9 @@ impl Config {
         };
         let batch = check.batch();
         let models = check.models(batch);
+        let timeout = server.request_timeout;
+        check.below(&setting::QUEUE_WAIT_MAX, pool.queue.wait_max, timeout);
+        check.below(&setting::QUEUE_DELAY_MAX, batch.delay_max, timeout);
         let Check { faults, .. } = check;
         if faults.is_empty() {
             Ok(Self { models, server, admin, pool, batch, onnxruntime, cache_dir, log })
@@ -289,6 +292,14 @@ impl Check<'_> {
             self.faults.push(Fault { place, problem });
             or
         })
+    }
+
+    /// A wait beyond the time that a request has makes no sense; a default gives way.
+    fn below(&mut self, setting: &Setting, wait: Duration, timeout: Duration) {
+        if wait >= timeout && self.sources.given.contains_key(setting.key) {
+            let problem = format!("expected less than {}", setting::TIMEOUT.key);
+            self.faults.push(Fault { place: setting.key.to_owned(), problem });
+        }
     }
 
     /// The value of a setting that has a default. A mistake is noted and the default taken.

@@ -222,3 +222,14 @@ fn misspelt_variables_are_named_and_foreign_ones_left_alone() {
         ["the environment variable FLOWGATE_PROT sets nothing, did you mean `FLOWGATE_PORT`?"]
     );
 }
+
+#[test]
+fn waits_beyond_the_time_that_a_request_has_are_mistakes() {
+    let given = [("timeout", "1s"), ("queue-wait-max", "1s"), ("queue-delay-max", "2s")];
+    assert_eq!(
+        faults(&merge(given, [], "")),
+        ["inference.queue_wait_max", "inference.queue_delay_max"]
+            .map(|key| format!("{key}: expected less than server.request_timeout"))
+    );
+    assert_eq!(faults(&merge([("timeout", "100ms")], [], "")), Vec::<String>::new());
+}

@@ -41,6 +41,12 @@ impl ClassMaps {
         self.rows
     }
 
+    /// Memory that the rows take, in bytes, but for the names of their classes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.values.as_slice()) + size_of_val(self.runs.as_slice())
+    }
+
     /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {

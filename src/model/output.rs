@@ -13,6 +13,15 @@ impl Output {
         }
     }
 
+    /// Memory that the items take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Tensor(tensor) => tensor.bytes(),
+            Self::Maps(maps) => maps.bytes(),
+        }
+    }
+
     /// The rows of all parts, in order; `None` if there is none, or they do not stack.
     #[must_use]
     pub fn concat(parts: &[Self]) -> Option<Self> {

@@ -73,6 +73,9 @@ pub enum ScoreError {
     /// The process is shutting down.
     #[error("the server is shutting down")]
     Closed,
+    /// The request was lost to a panic beyond its own; the log has the details.
+    #[error("the request was lost")]
+    Lost,
     /// The deadline passed, waiting or running.
     #[error("the deadline passed")]
     Expired,
@@ -86,6 +89,7 @@ impl From<Failure> for ScoreError {
         match failure {
             Failure::Run(error) => Self::Run(error),
             Failure::Expired => Self::Expired,
+            Failure::Rejected(rejected) => rejected.into(),
             Failure::Panicked { id } => Self::Panicked { id },
         }
     }

@@ -137,10 +137,18 @@ impl batch::Request for Pending {
         self.keep(decoded)
     }
 
+    fn reserve(&mut self, bytes: usize) -> Result<(), ScoreError> {
+        Ok(self.share.grow(bytes)?)
+    }
+
     fn answer(self, result: Result<Computed<'_>, ScoreError>) {
         let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
         let answer = match result {
-            Err(error) => Err(error),
+            Err(error) => {
+                // Free when the client knows, who may try again at once.
+                drop(share);
+                Err(error)
+            }
             // A client that left takes no answer.
             Ok(_) if reply.is_closed() => return,
             Ok(Computed { rows, stages }) => {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::LoadedModel;
-use crate::batch::{ExpressLane, InferencePool, Job, Lane, Runner, RunnerOptions, contain};
+use crate::batch::{
+    BodySize, ExpressLane, InferencePool, Job, Lane, Runner, RunnerOptions, contain,
+};
 use crate::model::{ModelId, OutputRows};
 use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
@@ -86,17 +88,17 @@ impl Servable {
             let end = Instant::now();
             let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
             let job = Job::new(pending, feeds, end);
-            if self.runner.is_express(job.weight()) {
+            if self.runner.is_express(&job) {
                 lanes.express.push(&self.runner, job);
                 // Runs at the end of this turn: no timer is worth setting.
-                return reply.await.unwrap_or(Err(ScoreError::Closed));
+                return reply.await.unwrap_or(Err(ScoreError::Lost));
             }
             lanes.pool.push(&self.runner, job)?;
             reply
         } else {
-            let bytes = request.body.len();
+            let body = BodySize { bytes: request.body.len(), is_packed: request.coding.is_some() };
             let (pending, reply) = Pending::undecoded(self, request, is_inline);
-            lanes.pool.push_undecoded(&self.runner, pending, bytes, now)?;
+            lanes.pool.push_undecoded(&self.runner, pending, body, now)?;
             reply
         };
         let mut place = Place { pool: lanes.pool, is_taken: true };
@@ -104,7 +106,7 @@ impl Servable {
         place.is_taken = result.is_err();
         match result {
             Ok(Ok(result)) => result,
-            Ok(Err(_dropped)) => Err(ScoreError::Closed),
+            Ok(Err(_dropped)) => Err(ScoreError::Lost),
             Err(_elapsed) => Err(ScoreError::Expired),
         }
     }
@@ -157,7 +159,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if self.is_taken {
-            self.pool.note_left();
+            self.pool.note_departed();
         }
     }
 }

@@ -124,9 +124,11 @@ mod tests {
         let scoring = Scoring::new(Signature::default(), io.clone(), options);
         let options = RunnerOptions {
             limits: BatchLimits { rows_max: 1, delay_max: std::time::Duration::ZERO },
+            is_tuned: false,
             merges: false,
             lane: LaneChoice::Always(Lane::Queue),
             costs: Costs::default(),
+            row_elements: 1,
         };
         Arc::new(Servable::new(id, scoring, Arc::new(Empty(io)), options))
     }

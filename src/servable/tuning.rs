@@ -33,6 +33,8 @@ pub struct Tuning {
     pub batching: Batching,
     pub limits: BatchLimits,
     pub costs: Costs,
+    /// Elements of a row of the samples that were measured.
+    pub row_elements: usize,
     pub source: TuneSource,
 }
 
@@ -77,7 +79,9 @@ impl Tuner<'_> {
         example: Option<Vec<Tensor>>,
     ) -> Tuning {
         let wanted = &self.options.batch;
-        let (findings, found) = self.find(id, model, example);
+        let sampler = Sampler::new(model.io(), example);
+        let row_elements = sampler.row_elements();
+        let (findings, found) = self.find(id, model, &sampler);
         let rows_max = match (&findings.batching, wanted.rows_max) {
             (Batching::Alone(_), _) => 1,
             (Batching::Merged, Some(rows_max)) => rows_max,
@@ -88,15 +92,22 @@ impl Tuner<'_> {
             batching = Batching::Alone("batch_rows_max is set to 1".to_owned());
         }
         let limits = BatchLimits { rows_max, delay_max: wanted.delay_max };
-        let source = if wanted.rows_max.is_some() { TuneSource::Configured } else { found };
-        Tuning { batching, limits, costs, source }
+        let source = match (&batching, wanted.rows_max) {
+            (_, None) => found,
+            (Batching::Alone(reason), Some(rows)) if rows > 1 => {
+                tracing::warn!(model = %id, rows, reason, "batch_rows_max has no effect");
+                found
+            }
+            (_, Some(_)) => TuneSource::Configured,
+        };
+        Tuning { batching, limits, costs, row_elements, source }
     }
 
     fn find(
         &self,
         id: &ModelId,
         model: &dyn LoadedModel,
-        example: Option<Vec<Tensor>>,
+        sampler: &Sampler,
     ) -> (Findings, TuneSource) {
         let time_max = self.options.batch.tune_time_max;
         let cache = self.options.tune_cache.as_ref().and_then(|cache| {
@@ -113,10 +124,9 @@ impl Tuner<'_> {
             return (kept, TuneSource::Cache);
         }
         let tried = contain(id, || {
-            let sampler = Sampler::new(model.io(), example);
-            let batching = check_batching(model, &sampler);
+            let batching = check_batching(model, sampler);
             let options = TuneOptions { time_max, rows_max: ROWS_MAX };
-            let costs = measure(model, &sampler, &batching, options);
+            let costs = measure(model, sampler, &batching, options);
             Findings { batching, costs }
         });
         let findings = match tried {
@@ -140,9 +150,11 @@ impl Tuning {
     pub(super) fn runner_options(&self, lane: LaneChoice) -> RunnerOptions {
         RunnerOptions {
             limits: self.limits,
+            is_tuned: self.source != TuneSource::Configured,
             merges: matches!(self.batching, Batching::Merged),
             lane,
             costs: self.costs.clone(),
+            row_elements: self.row_elements,
         }
     }
 

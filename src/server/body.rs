@@ -12,7 +12,8 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use crate::servable::{ScoreError, Share};
+use crate::batch::InferencePool;
+use crate::servable::{Pending, ScoreError, Share};
 
 use super::error::Failure;
 
@@ -55,6 +56,7 @@ pub(super) async fn read(
     payload: &mut Payload,
     bytes_max: usize,
     share: &mut Share,
+    pool: &InferencePool<Pending>,
     deadline: Instant,
 ) -> Result<Bytes, Failure> {
     let announced = headers
@@ -65,7 +67,7 @@ pub(super) async fn read(
     if announced > bytes_max as u64 {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    let mut collect = pin!(collect(payload, announced as usize, bytes_max, share));
+    let mut collect = pin!(collect(payload, announced as usize, bytes_max, share, pool));
     // Most bodies arrive with their heads, and are there at the second look: to set a timer for
     // them would cost as much as to read them.
     let mut looks = 0;
@@ -93,6 +95,7 @@ async fn collect(
     announced: usize,
     bytes_max: usize,
     share: &mut Share,
+    pool: &InferencePool<Pending>,
 ) -> Result<Bytes, Failure> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -102,7 +105,7 @@ async fn collect(
         if read + chunk.len() > bytes_max {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
-        share.grow(chunk.len()).map_err(ScoreError::Exhausted)?;
+        pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
         // Most bodies come in one piece, which is kept as it is.
         if read == 0 {
             first = chunk;

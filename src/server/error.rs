@@ -127,6 +127,9 @@ fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
         }
         ScoreError::Closed => retry_later(&UNAVAILABLE, "The server is shutting down."),
         ScoreError::Expired => plain(StatusCode::GATEWAY_TIMEOUT, APPLICATION_JSON, TIMEOUT_TEXT),
+        ScoreError::Lost => {
+            envelope(&INTERNAL, "Internal error. The server's log has the details.")
+        }
         ScoreError::Panicked { id } => {
             envelope(&INTERNAL, &format!("Internal error {id}. The server's log has the details."))
         }

@@ -110,11 +110,11 @@ async fn score(
 ) -> Result<Answer, Failure> {
     let Worker { shared, express } = worker;
     let Shared { pool, budget, options, .. } = &**shared;
-    let mut share = budget.enter().map_err(ScoreError::Exhausted)?;
+    let mut share = pool.or_sweep(|| budget.enter()).map_err(ScoreError::Exhausted)?;
     let deadline = Instant::now() + timeout(headers, options.request_timeout)?;
     let coding = body_coding(headers)?;
     let body_bytes_max = options.body_bytes_max;
-    let body = body::read(headers, payload, body_bytes_max, &mut share, deadline).await?;
+    let body = body::read(headers, payload, body_bytes_max, &mut share, pool, deadline).await?;
     let request = servable::Request {
         content_type: content_type(headers),
         body,

@@ -83,6 +83,17 @@ impl Sampler {
         Some(self.pick(&(0..rows).collect::<Vec<_>>()))
     }
 
+    /// Elements of one row of all inputs, or of one request where there is no common batch axis.
+    #[must_use]
+    pub fn row_elements(&self) -> usize {
+        let has_rows = self.without_rows.is_none();
+        let elements = |input: &Input| {
+            let shape = if has_rows { input.row_shape() } else { &input.shape };
+            shape.iter().fold(1, |product: usize, size| product.saturating_mul(*size))
+        };
+        self.inputs.iter().map(elements).fold(0, usize::saturating_add)
+    }
+
     /// Feeds of one request, of one row where there are rows: the example's shapes and values
     /// where there is one. `None` when it is more than 64 MiB.
     pub(super) fn whole(&self) -> Option<Vec<Tensor>> {

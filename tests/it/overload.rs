@@ -108,14 +108,40 @@ fn requests_of_all_models_together_are_bounded() {
 }
 
 #[test]
+fn clients_that_leave_free_their_places_among_all_requests() {
+    let server = TestServer::start_held(&[("requests-max", "4")]);
+    let mut running = server.client();
+    begin_post(&mut running);
+    server.gate.wait_for_arrivals(1);
+    let leaving: Vec<_> = (1..=3).map(|i| queue_one(&server, i)).collect();
+    assert_eq!(server.client().post(ONE_ROW).status, 429);
+    drop(leaving);
+    // The worker is one thread: once it has answered this, it has seen the connections end.
+    for _ in 0..10 {
+        assert_eq!(server.client().request("GET", "/ping", &[], b"").status, 200);
+    }
+    let mut last = server.client();
+    begin_post(&mut last);
+    while server.pool.queued() != 1 {
+        std::thread::yield_now();
+    }
+    server.gate.open();
+    assert_eq!(running.reply().text(), ECHOED);
+    assert_eq!(last.reply().text(), ECHOED);
+}
+
+#[test]
 fn requests_that_would_wait_too_long_are_turned_away() {
     // The gated model claims a millisecond a row.
     let server = TestServer::start_held(&[("queue-wait-max", "2ms")]);
     let mut running = server.client();
     begin_post(&mut running);
     server.gate.wait_for_arrivals(1);
-    let mut waiting: Vec<_> = (1..=3).map(|i| queue_one(&server, i)).collect();
-    server.client().post(ONE_ROW).assert_envelope(429, "RESOURCE_EXHAUSTED");
+    // What runs counts as well as what waits.
+    let mut waiting: Vec<_> = (1..=2).map(|i| queue_one(&server, i)).collect();
+    let rejected = server.client().post(ONE_ROW);
+    rejected.assert_envelope(429, "RESOURCE_EXHAUSTED");
+    assert_eq!(rejected.header("retry-after"), Some("1"));
     server.gate.open();
     for client in &mut waiting {
         assert_eq!(client.reply().text(), ECHOED);

@@ -1,6 +1,7 @@
 //! A model and a request for the tests, and what they show.
 
 mod lanes;
+mod queues;
 mod rows;
 mod simulation;
 
@@ -20,12 +21,13 @@ const BAD: f32 = -1.0;
 /// The model panics on a run with this number in it.
 const UGLY: f32 = -2.0;
 
-/// Gives twice each number, and a map from the row's first number's sign to that number.
-struct Doubling {
+/// Gives a multiple of each number, and a map from the row's first number's sign to that number.
+struct Multiplying {
+    factor: f32,
     io: GraphIo,
 }
 
-impl LoadedModel for Doubling {
+impl LoadedModel for Multiplying {
     fn io(&self) -> &GraphIo {
         &self.io
     }
@@ -47,20 +49,38 @@ impl LoadedModel for Doubling {
             [(ClassKey::Int(number.signum() as i64), number)]
         });
         let maps = Output::Maps(maps.collect());
-        Ok(vec![Output::Tensor(Tensor::F32(x.mapv(|number| 2.0 * number))), maps])
+        Ok(vec![Output::Tensor(Tensor::F32(x.mapv(|number| self.factor * number))), maps])
     }
 }
 
 fn runner(rows_max: usize, delay_max: Duration, lane: Lane) -> Arc<Runner> {
-    let model = Arc::new(Doubling { io: GraphIo { inputs: Vec::new(), outputs: Vec::new() } });
+    multiplying(2.0, rows_max, delay_max, lane)
+}
+
+fn multiplying(factor: f32, rows_max: usize, delay_max: Duration, lane: Lane) -> Arc<Runner> {
+    // Slow enough for large requests to be split.
+    let costs = Costs::new(vec![(1, Duration::from_millis(1))]);
     let options = RunnerOptions {
         limits: BatchLimits { rows_max, delay_max },
+        is_tuned: false,
         merges: true,
         lane: LaneChoice::Always(lane),
-        // Slow enough for large requests to be split.
-        costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+        costs,
+        row_elements: 1,
     };
-    Arc::new(Runner::new("doubling".to_owned(), model, options))
+    runner_with(factor, options)
+}
+
+fn runner_of(limits: BatchLimits, merges: bool, costs: Costs) -> Arc<Runner> {
+    let lane = LaneChoice::Always(Lane::Queue);
+    let options = RunnerOptions { limits, is_tuned: false, merges, lane, costs, row_elements: 1 };
+    runner_with(2.0, options)
+}
+
+fn runner_with(factor: f32, options: RunnerOptions) -> Arc<Runner> {
+    let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
+    let model = Arc::new(Multiplying { factor, io });
+    Arc::new(Runner::new(format!("times {factor}"), model, options))
 }
 
 /// How a request ended.
@@ -71,6 +91,8 @@ enum Outcome {
     Refused,
     Panicked,
     Expired,
+    Rejected,
+    NoMemory,
 }
 
 impl From<Failure> for Outcome {
@@ -79,6 +101,7 @@ impl From<Failure> for Outcome {
             Failure::Run(_) => Self::Refused,
             Failure::Panicked { .. } => Self::Panicked,
             Failure::Expired => Self::Expired,
+            Failure::Rejected(_) => Self::Rejected,
         }
     }
 }
@@ -89,6 +112,8 @@ struct Numbered {
     /// What an undecoded one decodes to.
     feeds: Vec<Tensor>,
     deadline: Instant,
+    /// Bytes that it may reserve.
+    room: usize,
     outcomes: flume::Sender<(usize, Outcome)>,
 }
 
@@ -107,6 +132,11 @@ impl Request for Numbered {
         Ok(std::mem::take(&mut self.feeds))
     }
 
+    fn reserve(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.room = self.room.checked_sub(bytes).ok_or(Outcome::NoMemory)?;
+        Ok(())
+    }
+
     fn answer(self, result: Result<Computed<'_>, Outcome>) {
         let outcome = result.map_or_else(|error| error, |computed| numbers(&computed.rows));
         let _ = self.outcomes.send((self.number, outcome));
@@ -114,13 +144,13 @@ impl Request for Numbered {
 }
 
 fn numbers(rows: &OutputRows<'_>) -> Outcome {
-    let [Output::Tensor(Tensor::F32(doubled)), Output::Maps(maps)] = rows.outputs else {
+    let [Output::Tensor(Tensor::F32(scaled)), Output::Maps(maps)] = rows.outputs else {
         panic!("two outputs");
     };
     let range = rows.rows.clone().unwrap_or(0..maps.len());
-    let doubled = doubled.rows().into_iter().skip(range.start).take(range.len());
-    let doubled = doubled.flat_map(|row| row.to_vec()).collect();
-    Outcome::Rows(doubled, maps.rows(range).map(|map| map.values[0]).collect())
+    let scaled = scaled.rows().into_iter().skip(range.start).take(range.len());
+    let scaled = scaled.flat_map(|row| row.to_vec()).collect();
+    Outcome::Rows(scaled, maps.rows(range).map(|map| map.values[0]).collect())
 }
 
 /// One feed: `rows` rows of `width` numbers.
@@ -129,7 +159,7 @@ fn feed(rows: usize, width: usize, numbers: &[f32]) -> Vec<Tensor> {
 }
 
 /// What the model makes of a request that runs on its own.
-fn expected(width: usize, numbers: &[f32]) -> Outcome {
+fn expected(factor: f32, width: usize, numbers: &[f32]) -> Outcome {
     if numbers.contains(&UGLY) {
         return Outcome::Panicked;
     }
@@ -137,5 +167,5 @@ fn expected(width: usize, numbers: &[f32]) -> Outcome {
         return Outcome::Refused;
     }
     let firsts = numbers.chunks(width).map(|row| f64::from(row[0])).collect();
-    Outcome::Rows(numbers.iter().map(|number| 2.0 * number).collect(), firsts)
+    Outcome::Rows(numbers.iter().map(|number| factor * number).collect(), firsts)
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{BAD, Numbered, Outcome, UGLY, expected, feed, runner};
+use super::{BAD, Numbered, Outcome, UGLY, expected, feed, multiplying};
 use crate::batch::{
-    ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
+    BodySize, ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
 };
 
 /// A request of the tests: numbers in rows of some width.
@@ -43,6 +43,9 @@ fn case() -> impl Strategy<Value = Case> {
 const LIMITS: QueueLimits =
     QueueLimits { requests_max: 1000, rows_max: 100_000, wait_max: Duration::from_secs(1000) };
 
+/// What the models multiply with.
+const FACTORS: [f32; 2] = [2.0, 3.0];
+
 type Outcomes = flume::Receiver<(usize, Outcome)>;
 
 /// The runners of both models, and each case as a request.
@@ -51,13 +54,14 @@ fn requests(
     rows_max: usize,
     lane: Lane,
 ) -> (Vec<(Arc<Runner>, Numbered)>, Outcomes) {
-    let models = [0, 1].map(|_| runner(rows_max, Duration::ZERO, lane));
+    let models = FACTORS.map(|factor| multiplying(factor, rows_max, Duration::ZERO, lane));
     let (outcomes, received) = flume::unbounded();
     let requests = cases.iter().enumerate().map(|(number, case)| {
         let request = Numbered {
             number,
             feeds: feed(case.rows, case.width, &case.numbers),
             deadline: Instant::now() + Duration::from_secs(1000),
+            room: usize::MAX,
             outcomes: outcomes.clone(),
         };
         (Arc::clone(&models[usize::from(case.second_model)]), request)
@@ -77,7 +81,13 @@ fn check(cases: &[Case], received: &Outcomes) -> Result<(), TestCaseError> {
             prop_assert!(matches!(outcome, Outcome::Refused | Outcome::Panicked));
             continue;
         }
-        prop_assert_eq!(outcome, &expected(case.width, &case.numbers), "request {}", number);
+        let factor = FACTORS[usize::from(case.second_model)];
+        prop_assert_eq!(
+            outcome,
+            &expected(factor, case.width, &case.numbers),
+            "request {}",
+            number
+        );
     }
     Ok(())
 }
@@ -96,7 +106,8 @@ proptest! {
         for ((runner, mut request), case) in requests.into_iter().zip(&cases) {
             let now = Instant::now();
             if case.undecoded {
-                pool.push_undecoded(&runner, request, case.rows, now).unwrap();
+                let body = BodySize { bytes: case.rows, is_packed: case.rows == 7 };
+                pool.push_undecoded(&runner, request, body, now).unwrap();
             } else {
                 let feeds = request.decode().unwrap();
                 pool.push(&runner, Job::new(request, feeds, now)).unwrap();
@@ -123,7 +134,9 @@ proptest! {
                     tokio::task::yield_now().await;
                 }
             }
-            tokio::task::yield_now().await;
+            while received.len() < cases.len() {
+                tokio::task::yield_now().await;
+            }
         });
         check(&cases, &received)?;
     }

@@ -46,7 +46,7 @@ pub const QUEUE_ROWS_MAX: Setting = Setting {
     default: Some("1000000"),
     expected: "a number from 1 to 1000000000",
     meaning: "Rows that may wait for one model; a request beyond them is answered 429, unless \
-              nothing else waits.",
+              no other row waits.",
 };
 
 pub const QUEUE_WAIT_MAX: Setting = Setting {
@@ -57,8 +57,9 @@ pub const QUEUE_WAIT_MAX: Setting = Setting {
     env_known: None,
     default: Some("1s"),
     expected: "a time above zero, in seconds or with a unit (`1`, `250ms`)",
-    meaning: "A request that would have to wait longer than this, by what runs of its model take, \
-              is answered 429.",
+    meaning: "A request that would have to wait longer than this, by what the work before it is \
+              expected to take, is answered 429. A configured one is below \
+              `server.request_timeout`.",
 };
 
 pub const QUEUE_DELAY_MAX: Setting = Setting {
@@ -69,8 +70,9 @@ pub const QUEUE_DELAY_MAX: Setting = Setting {
     env_known: None,
     default: Some("0s"),
     expected: "a time, in seconds or with a unit (`0`, `2ms`)",
-    meaning: "How long a batch that is not full waits for further requests. 0 takes what is \
-              there; batches fill by themselves while the one before runs.",
+    meaning: "How long a batch that is not full waits for further requests, as far as their \
+              deadlines allow; below `server.request_timeout`. 0 takes what is there; batches fill \
+              by themselves while the one before runs.",
 };
 
 pub const BATCH_ROWS_MAX: Setting = Setting {

@@ -108,9 +108,11 @@ fn runner_options(config: &Config) -> RunnerOptions {
     let rows_max = rows_max.unwrap_or(1);
     RunnerOptions {
         limits: BatchLimits { rows_max, delay_max },
+        is_tuned: false,
         merges: rows_max > 1,
         lane,
         costs: Costs::new(vec![(1, Duration::from_millis(1))]),
+        row_elements: 1,
     }
 }
 

@@ -77,7 +77,7 @@ impl<R: Request> Schedule<R> {
 
     /// Requests that wait for one runner.
     pub(super) fn requests_for(&self, runner: &Arc<Runner>) -> usize {
-        self.lock().find(runner).map_or(0, |queue| queue.requests())
+        self.lock().find(runner).map_or(0, Queue::requests)
     }
 
     /// Threads that wait.

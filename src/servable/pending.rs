@@ -48,9 +48,8 @@ impl Pending {
         decoded: Decoded,
         decode_time: Duration,
     ) -> Result<(Self, Vec<Tensor>, Reply), ScoreError> {
-        let (mut pending, reply) = Self::undecoded(servable, request, false);
         // The body's memory is free from here on; the wait may be long.
-        pending.body = None;
+        let (mut pending, _body, reply) = Self::new(servable, request);
         pending.decode_time = decode_time;
         let feeds = pending.keep(decoded)?;
         Ok((pending, feeds, reply))
@@ -63,14 +62,20 @@ impl Pending {
         request: Request,
         is_unusual: bool,
     ) -> (Self, Reply) {
+        let (pending, body, reply) = Self::new(servable, request);
+        (Self { body: Some(Body { is_unusual, ..body }), ..pending }, reply)
+    }
+
+    /// A request without its body, and the body.
+    fn new(servable: &Arc<Servable>, request: Request) -> (Self, Body, Reply) {
         let Request { content_type, body, coding, body_bytes_max, deadline, compress, share } =
             request;
         let (reply, answer) = oneshot::channel();
-        let body =
-            Body { bytes: body, content_type, coding, bytes_max: body_bytes_max, is_unusual };
+        let bytes_max = body_bytes_max;
+        let body = Body { bytes: body, content_type, coding, bytes_max, is_unusual: false };
         let pending = Self {
             servable: Arc::clone(servable),
-            body: Some(body),
+            body: None,
             layout: Layout::Records,
             decode_time: Duration::ZERO,
             compress,
@@ -78,7 +83,7 @@ impl Pending {
             share,
             reply,
         };
-        (pending, answer)
+        (pending, body, answer)
     }
 
     /// Takes note of what the body was decoded to.

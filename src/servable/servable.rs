@@ -11,7 +11,7 @@ use crate::model::{ModelId, OutputRows};
 use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
 
-use super::pending::Pending;
+use super::pending::{Pending, Reply};
 use super::{Answer, Compress, Request, ScoreError, Share};
 
 /// Usual bodies up to this size are decoded where they arrive. At the 7 ns a byte of a slow decode
@@ -73,42 +73,41 @@ impl Servable {
         request: Request,
     ) -> Result<Answer, ScoreError> {
         if self.runner.lane() == Lane::Queue {
-            // Refused before it costs anything.
+            // Refused before it is decoded.
             lanes.pool.check(&self.runner)?;
         }
-        let now = Instant::now();
         let deadline = request.deadline;
+        match self.send(&lanes, request)? {
+            // Runs at the end of this turn: no timer is worth setting.
+            Sent::Express(reply) => reply.await.unwrap_or(Err(ScoreError::Lost)),
+            Sent::Queued(reply) => receive(reply, lanes.pool, deadline).await,
+        }
+    }
+
+    /// Decodes a request, if that is quick, and hands it to the batcher.
+    fn send(self: &Arc<Self>, lanes: &Lanes<'_>, request: Request) -> Result<Sent, ScoreError> {
+        let now = Instant::now();
         let is_inline = request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none();
         let decode = || {
             let usual =
                 || self.scoring.decode_usual(request.content_type.as_deref(), &request.body);
             is_inline.then(usual).flatten()
         };
-        let reply = if let Some(decoded) = contain(&self.id, decode)? {
-            let end = Instant::now();
-            let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
-            let job = Job::new(pending, feeds, end);
-            if self.runner.is_express(&job) {
-                lanes.express.push(&self.runner, job);
-                // Runs at the end of this turn: no timer is worth setting.
-                return reply.await.unwrap_or(Err(ScoreError::Lost));
-            }
-            lanes.pool.push(&self.runner, job)?;
-            reply
-        } else {
+        let Some(decoded) = contain(&self.id, decode)? else {
             let body = BodySize { bytes: request.body.len(), is_packed: request.coding.is_some() };
             let (pending, reply) = Pending::undecoded(self, request, is_inline);
             lanes.pool.push_undecoded(&self.runner, pending, body, now)?;
-            reply
+            return Ok(Sent::Queued(reply));
         };
-        let mut place = Place { pool: lanes.pool, is_taken: true };
-        let result = tokio::time::timeout_at(deadline.into(), reply).await;
-        place.is_taken = result.is_err();
-        match result {
-            Ok(Ok(result)) => result,
-            Ok(Err(_dropped)) => Err(ScoreError::Lost),
-            Err(_elapsed) => Err(ScoreError::Expired),
+        let end = Instant::now();
+        let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
+        let job = Job::new(pending, feeds, end);
+        if self.runner.is_express(&job) {
+            lanes.express.push(&self.runner, job);
+            return Ok(Sent::Express(reply));
         }
+        lanes.pool.push(&self.runner, job)?;
+        Ok(Sent::Queued(reply))
     }
 
     /// Sends the model's own example request through the whole path, so that the first client
@@ -146,6 +145,29 @@ impl Servable {
             return Ok((packed, Some(coding)));
         }
         Ok((body, None))
+    }
+}
+
+/// Where a request waits for its answer.
+enum Sent {
+    Express(Reply),
+    Queued(Reply),
+}
+
+/// Waits for the answer of a request in the queue. May be dropped: the request then is not run if
+/// its run has not begun.
+async fn receive(
+    reply: Reply,
+    pool: &InferencePool<Pending>,
+    deadline: Instant,
+) -> Result<Answer, ScoreError> {
+    let mut place = Place { pool, is_taken: true };
+    let result = tokio::time::timeout_at(deadline.into(), reply).await;
+    place.is_taken = result.is_err();
+    match result {
+        Ok(Ok(result)) => result,
+        Ok(Err(_dropped)) => Err(ScoreError::Lost),
+        Err(_elapsed) => Err(ScoreError::Expired),
     }
 }
 

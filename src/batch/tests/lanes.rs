@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{BAD, Numbered, Outcome, feed};
+use super::{BAD, Numbered, Outcome, feed, job};
 use crate::backend::{LoadedModel, RunError};
 use crate::batch::split::Split;
 use crate::batch::{
@@ -15,8 +15,8 @@ use crate::model::{GraphIo, Output};
 use crate::tensor::Tensor;
 use crate::tune::Costs;
 
-/// The identity, which counts its runs and fails on [`BAD`]. `sums`: gives the mean of all rows instead, so that its
-/// batches cannot be split.
+/// The identity, which counts its runs and fails on [`BAD`]. `sums`: gives the mean of all rows
+/// instead, so that its batches cannot be split.
 struct Counting {
     runs: Arc<AtomicUsize>,
     sums: bool,
@@ -106,14 +106,6 @@ fn fast() -> Costs {
 
 fn slow() -> Costs {
     Costs::new(vec![(1, Duration::from_millis(1))])
-}
-
-fn job(number: usize, rows: usize, outcomes: &flume::Sender<(usize, Outcome)>) -> Job<Numbered> {
-    let now = Instant::now();
-    let deadline = now + Duration::from_secs(1000);
-    let outcomes = outcomes.clone();
-    let request = Numbered { number, feeds: Vec::new(), deadline, room: usize::MAX, outcomes };
-    Job::new(request, feed(rows, 1, &vec![1.0; rows]), now)
 }
 
 /// Pushes jobs of these rows in one turn of an event loop.

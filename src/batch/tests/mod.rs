@@ -1,16 +1,20 @@
 //! A model and a request for the tests, and what they show.
 
+mod ends;
 mod lanes;
 mod queues;
 mod rows;
 mod simulation;
+mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{LoadedModel, RunError};
+use crate::batch::bodies::Undecoded;
 use crate::batch::{
-    BatchLimits, Computed, Failure, Lane, LaneChoice, Request, Runner, RunnerOptions,
+    BatchLimits, Computed, Failure, Job, Lane, LaneChoice, QueueLimits, Request, Runner,
+    RunnerOptions,
 };
 use crate::model::{ClassKey, GraphIo, Output, OutputRows};
 use crate::tensor::Tensor;
@@ -168,4 +172,41 @@ fn expected(factor: f32, width: usize, numbers: &[f32]) -> Outcome {
     }
     let firsts = numbers.chunks(width).map(|row| f64::from(row[0])).collect();
     Outcome::Rows(numbers.iter().map(|number| factor * number).collect(), firsts)
+}
+
+/// Limits that no test reaches.
+const LIMITS: QueueLimits =
+    QueueLimits { requests_max: 1000, rows_max: 100_000, wait_max: Duration::from_secs(1000) };
+
+type Outcomes = flume::Sender<(usize, Outcome)>;
+
+fn request(number: usize, rows: usize, outcomes: &Outcomes) -> Numbered {
+    let feeds = feed(rows, 1, &vec![1.0; rows]);
+    let deadline = Instant::now() + Duration::from_secs(1000);
+    Numbered { number, feeds, deadline, room: usize::MAX, outcomes: outcomes.clone() }
+}
+
+fn job(number: usize, rows: usize, outcomes: &Outcomes) -> Job<Numbered> {
+    let mut request = request(number, rows, outcomes);
+    let feeds = std::mem::take(&mut request.feeds);
+    Job::new(request, feeds, Instant::now())
+}
+
+fn body(number: usize, rows: usize, bytes: usize, outcomes: &Outcomes) -> Undecoded<Numbered> {
+    let request = request(number, rows, outcomes);
+    Undecoded { request, bytes, is_packed: false, since: Instant::now() }
+}
+
+/// As a thread does.
+fn decode(bodies: Vec<Undecoded<Numbered>>) -> Vec<Job<Numbered>> {
+    let decode = |body: Undecoded<Numbered>| {
+        let Undecoded { mut request, since, .. } = body;
+        let feeds = std::mem::take(&mut request.feeds);
+        Job::new(request, feeds, since)
+    };
+    bodies.into_iter().map(decode).collect()
+}
+
+fn plain(rows_max: usize) -> Arc<Runner> {
+    runner(rows_max, Duration::ZERO, Lane::Queue)
 }

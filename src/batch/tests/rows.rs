@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{BAD, Numbered, Outcome, UGLY, expected, feed, multiplying};
+use super::{BAD, LIMITS, Numbered, Outcome, UGLY, expected, feed, multiplying};
 use crate::batch::{
-    BodySize, ExpressLane, InferencePool, Job, Lane, PoolOptions, QueueLimits, Request as _, Runner,
+    BodySize, ExpressLane, InferencePool, Job, Lane, PoolOptions, Request as _, Runner,
 };
 
 /// A request of the tests: numbers in rows of some width.
@@ -40,20 +40,17 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-const LIMITS: QueueLimits =
-    QueueLimits { requests_max: 1000, rows_max: 100_000, wait_max: Duration::from_secs(1000) };
-
 /// What the models multiply with.
 const FACTORS: [f32; 2] = [2.0, 3.0];
 
-type Outcomes = flume::Receiver<(usize, Outcome)>;
+type Received = flume::Receiver<(usize, Outcome)>;
 
 /// The runners of both models, and each case as a request.
 fn requests(
     cases: &[Case],
     rows_max: usize,
     lane: Lane,
-) -> (Vec<(Arc<Runner>, Numbered)>, Outcomes) {
+) -> (Vec<(Arc<Runner>, Numbered)>, Received) {
     let models = FACTORS.map(|factor| multiplying(factor, rows_max, Duration::ZERO, lane));
     let (outcomes, received) = flume::unbounded();
     let requests = cases.iter().enumerate().map(|(number, case)| {
@@ -70,7 +67,7 @@ fn requests(
 }
 
 /// Every case ended once, as it would have on its own.
-fn check(cases: &[Case], received: &Outcomes) -> Result<(), TestCaseError> {
+fn check(cases: &[Case], received: &Received) -> Result<(), TestCaseError> {
     let mut ended: Vec<_> = received.try_iter().collect();
     ended.sort_by_key(|(number, _)| *number);
     let numbers: Vec<_> = ended.iter().map(|(number, _)| *number).collect();

@@ -117,7 +117,7 @@ impl Simulation {
                     Numbered { number, feeds: Vec::new(), deadline, room: usize::MAX, outcomes };
                 if undecoded {
                     request.feeds = feeds;
-                    let (bytes, is_packed) = (rows * 4000, number % 5 == 0);
+                    let (bytes, is_packed) = (rows * 4000, number.is_multiple_of(5));
                     let body = Undecoded { request, bytes, is_packed, since: self.now };
                     self.queues.of(&runner).push_undecoded(body);
                 } else {

@@ -101,7 +101,8 @@ pub const REQUESTS_BYTES_MAX: Setting = Setting {
     expected: "`auto` or a size of at least `server.body_bytes_max`, in bytes or with a unit \
                (`1GiB`)",
     meaning: "Memory for all requests at once: bodies, what they are decoded to, the model's \
-              outputs, answers; beyond it the answer is 429. `auto` is half of the memory that the process may use.",
+              outputs, answers; beyond it the answer is 429. `auto` is half of the memory that the \
+              process may use.",
 };
 
 pub const COMPRESS_BYTES_MIN: Setting = Setting {

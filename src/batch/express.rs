@@ -71,17 +71,19 @@ async fn run<R: Request>(turn: Waiting<R>) {
 struct Batch<R> {
     runner: Arc<Runner>,
     rows: usize,
+    rows_max: usize,
     jobs: Vec<Job<R>>,
 }
 
 impl<R: Request> Batch<R> {
+    fn new(runner: Arc<Runner>, job: Job<R>) -> Self {
+        let rows_max = if runner.merges() { runner.express_rows_max() } else { 0 };
+        Self { runner, rows: job.weight(), rows_max, jobs: vec![job] }
+    }
+
     fn takes(&self, runner: &Arc<Runner>, job: &Job<R>) -> bool {
-        let rows = self.rows + job.weight();
-        // A pinned model whose single rows take long already is no better off one by one.
-        let is_short = runner.is_short(rows) || !runner.is_short(1);
-        Arc::ptr_eq(&self.runner, runner)
-            && rows <= runner.limits().rows_max
-            && is_short
+        self.rows + job.weight() <= self.rows_max
+            && Arc::ptr_eq(&self.runner, runner)
             && job.joins(&self.jobs[0])
     }
 }
@@ -91,12 +93,12 @@ fn batches<R: Request>(turn: Waiting<R>) -> Vec<Batch<R>> {
     let mut batches: Vec<Batch<R>> = Vec::new();
     for (runner, job) in turn {
         let mut open = batches.iter_mut().rev().take(LOOK_BACK);
-        match open.find(|batch| runner.merges() && batch.takes(&runner, &job)) {
+        match open.find(|batch| batch.takes(&runner, &job)) {
             Some(batch) => {
                 batch.rows += job.weight();
                 batch.jobs.push(job);
             }
-            None => batches.push(Batch { runner, rows: job.weight(), jobs: vec![job] }),
+            None => batches.push(Batch::new(runner, job)),
         }
     }
     batches

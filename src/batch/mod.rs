@@ -9,6 +9,7 @@ mod assemble;
 mod bodies;
 mod contain;
 mod express;
+mod handover;
 mod job;
 mod lane;
 mod policy;
@@ -20,6 +21,7 @@ mod threads;
 
 pub use contain::contain;
 pub use express::ExpressLane;
+pub use handover::Handover;
 pub use job::{Computed, Failure, Job, Request, Stages};
 pub use lane::{Lane, LaneChoice};
 pub use policy::{BatchLimits, QueueLimits, Rejected};

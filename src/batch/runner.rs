@@ -1,5 +1,6 @@
 //! One loaded graph, run for many requests at once.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -154,8 +155,16 @@ impl Runner {
         }
     }
 
+    /// Rows of a batch that keeps an event loop no longer than it may. A pinned model whose single
+    /// rows take longer is no better off one by one.
+    pub(super) fn express_rows_max(&self) -> usize {
+        let rows_max = self.limits.rows_max;
+        let halves = iter::successors(Some(rows_max), |rows| (*rows > 1).then_some(rows / 2));
+        halves.into_iter().find(|rows| self.is_short(*rows)).unwrap_or(rows_max)
+    }
+
     /// Whether a run of `rows` rows keeps an event loop no longer than it may.
-    pub(super) fn is_short(&self, rows: usize) -> bool {
+    fn is_short(&self, rows: usize) -> bool {
         self.estimate(rows).is_some_and(|time| time <= EXPRESS_RUN_MAX)
     }
 

@@ -119,6 +119,23 @@ impl<R: Request> Schedule<R> {
         self.add(runner, job.weight(), |queue| queue.push(job))
     }
 
+    pub(super) fn push_all(&self, jobs: Vec<(Arc<Runner>, Job<R>)>) {
+        let mut refused = Vec::new();
+        let mut queues = self.lock();
+        for (runner, job) in jobs {
+            let closed = if queues.closed { Err(Rejected::Closed) } else { Ok(()) };
+            let backlog = || queues.backlog(&runner, self.threads);
+            match closed.and_then(|()| backlog().check(job.weight(), &self.limits)) {
+                Ok(()) => queues.of(&runner).push(job),
+                Err(rejected) => refused.push((job, rejected)),
+            }
+        }
+        self.wake_one(queues);
+        for (job, rejected) in refused {
+            job.request.answer(Err(Failure::Rejected(rejected).into()));
+        }
+    }
+
     pub(super) fn push_undecoded(
         &self,
         runner: &Arc<Runner>,

@@ -82,6 +82,11 @@ impl<R: Request> InferencePool<R> {
         self.schedule.push(runner, job)
     }
 
+    /// Admits jobs; those that find their queue full, or the pool closed, are answered so.
+    pub fn push_all(&self, jobs: Vec<(Arc<Runner>, Job<R>)>) {
+        self.schedule.push_all(jobs);
+    }
+
     /// Admits a request whose body is decoded by an inference thread. That it has more rows than
     /// may wait is found out there.
     ///

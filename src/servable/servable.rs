@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::backend::LoadedModel;
 use crate::batch::{
-    BodySize, ExpressLane, InferencePool, Job, Lane, Runner, RunnerOptions, contain,
+    BodySize, ExpressLane, Handover, InferencePool, Job, Lane, Runner, RunnerOptions, contain,
 };
 use crate::model::{ModelId, OutputRows};
 use crate::wire::coding::Coding;
@@ -30,8 +30,9 @@ pub struct Servable {
 /// Where requests run.
 pub struct Lanes<'a> {
     pub pool: &'a InferencePool<Pending>,
-    /// The lane of the caller's event loop.
+    /// Of the caller's event loop: the express lane, and the way to the pool.
     pub express: &'a ExpressLane<Pending>,
+    pub handover: &'a Handover<Pending>,
 }
 
 impl Servable {
@@ -106,7 +107,7 @@ impl Servable {
             lanes.express.push(&self.runner, job);
             return Ok(Sent::Express(reply));
         }
-        lanes.pool.push(&self.runner, job)?;
+        lanes.handover.push(&self.runner, job);
         Ok(Sent::Queued(reply))
     }
 

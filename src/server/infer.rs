@@ -11,7 +11,7 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::batch::{ExpressLane, InferencePool};
+use crate::batch::{ExpressLane, Handover, InferencePool};
 use crate::servable::{
     self, Answer, Budget, Compress, Lanes, LiveTable, Pending, ScoreError, Servable,
 };
@@ -52,6 +52,7 @@ pub(super) struct Reached(pub(super) SocketAddr);
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) express: ExpressLane<Pending>,
+    pub(super) handover: Handover<Pending>,
 }
 
 /// Answers any request.
@@ -108,7 +109,7 @@ async fn score(
     payload: &mut Payload,
     worker: &Worker,
 ) -> Result<Answer, Failure> {
-    let Worker { shared, express } = worker;
+    let Worker { shared, express, handover } = worker;
     let Shared { pool, budget, options, .. } = &**shared;
     let mut share = pool.or_sweep(|| budget.enter()).map_err(ScoreError::Exhausted)?;
     let deadline = Instant::now() + timeout(headers, options.request_timeout)?;
@@ -125,7 +126,7 @@ async fn score(
             .map(|coding| Compress { coding, bytes_min: options.compress_bytes_min }),
         share,
     };
-    Ok(servable.score(Lanes { pool, express }, request).await?)
+    Ok(servable.score(Lanes { pool, express, handover }, request).await?)
 }
 
 /// How long a request may take: as long as its client waits, but never beyond the server's own

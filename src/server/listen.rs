@@ -16,7 +16,7 @@ use actix_web::rt::net::TcpStream;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 
-use crate::batch::{ExpressLane, InferencePool};
+use crate::batch::{ExpressLane, Handover, InferencePool};
 use crate::servable::{Budget, LiveTable, Pending};
 
 use super::infer::{Reached, Shared, Worker, handle};
@@ -44,7 +44,11 @@ pub fn listen(
     let shared = Arc::new(Shared { table, pool, budget, options: options.clone() });
     let server = HttpServer::new(move || {
         // Made on each worker's own thread.
-        let worker = Rc::new(Worker { shared: Arc::clone(&shared), express: ExpressLane::new() });
+        let worker = Rc::new(Worker {
+            shared: Arc::clone(&shared),
+            express: ExpressLane::new(),
+            handover: Handover::new(Arc::clone(&shared.pool)),
+        });
         // The routes are few, and resolved by a function: `App` would cost a request a
         // microsecond.
         fn_factory(move || {

@@ -1,6 +1,5 @@
 //! One loaded graph, run for many requests at once.
 
-use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -159,8 +158,19 @@ impl Runner {
     /// rows take longer is no better off one by one.
     pub(super) fn express_rows_max(&self) -> usize {
         let rows_max = self.limits.rows_max;
-        let halves = iter::successors(Some(rows_max), |rows| (*rows > 1).then_some(rows / 2));
-        halves.into_iter().find(|rows| self.is_short(*rows)).unwrap_or(rows_max)
+        if self.is_short(rows_max) {
+            return rows_max;
+        }
+        let (mut short, mut long) = (0, rows_max);
+        while long - short > 1 {
+            let middle = short.midpoint(long);
+            if self.is_short(middle) {
+                short = middle;
+            } else {
+                long = middle;
+            }
+        }
+        if short == 0 { rows_max } else { short }
     }
 
     /// Whether a run of `rows` rows keeps an event loop no longer than it may.

@@ -12,6 +12,9 @@ use super::{BatchLimits, Job, Request, Runner};
 /// Jobs that do not fit a batch are passed over, this many at most.
 const LOOK_AHEAD: usize = 64;
 
+/// What it takes to wake another thread.
+const HAND_OVER: Duration = Duration::from_micros(30);
+
 /// Something for an idle thread to do.
 pub(super) enum Work<R> {
     /// One large body, or several small ones.
@@ -170,6 +173,7 @@ impl<R: Request> Queue<R> {
     pub(super) fn next(
         &mut self,
         may_take_large: bool,
+        idle: usize,
         now: Instant,
     ) -> Option<Result<Work<R>, Instant>> {
         let decision = self.view().map(|view| decide(&view, &self.limits(), now));
@@ -177,7 +181,7 @@ impl<R: Request> Queue<R> {
         match decision {
             Some(Decision::Take) if !can_decode || self.has_decoded => {
                 self.has_decoded = false;
-                self.take().map(Ok)
+                self.take(idle).map(Ok)
             }
             _ if can_decode => {
                 self.has_decoded = true;
@@ -216,11 +220,12 @@ impl<R: Request> Queue<R> {
         deadlines.min().and_then(|deadline| deadline.checked_sub(run)).unwrap_or(since)
     }
 
-    fn take(&mut self) -> Option<Work<R>> {
+    fn take(&mut self, idle: usize) -> Option<Work<R>> {
         match self.entries.pop_front()? {
             Entry::Job(job) => {
+                let rows_max = self.limits().rows_max.min(self.fair_rows(idle));
                 self.rows -= job.weight();
-                Some(Work::Batch(self.fill(job)))
+                Some(Work::Batch(self.fill(job, rows_max)))
             }
             Entry::Parts(split, part) => {
                 self.rows -= split.part_rows(part);
@@ -233,9 +238,18 @@ impl<R: Request> Queue<R> {
         }
     }
 
-    /// A batch that starts with `first`.
-    fn fill(&mut self, first: Job<R>) -> Vec<Job<R>> {
-        let rows_max = self.limits().rows_max;
+    /// Rows for one thread, while `idle` others have nothing to do: an even share, if all of them
+    /// together are done notably sooner than one with everything.
+    fn fair_rows(&self, idle: usize) -> usize {
+        let (all, even) = (self.rows, self.rows.div_ceil(idle + 1));
+        match (self.runner.estimate(all), self.runner.estimate(even)) {
+            (Some(alone), Some(shared)) if alone >= shared * 4 / 3 + HAND_OVER => even,
+            _ => all,
+        }
+    }
+
+    /// A batch that starts with `first`, of `rows_max` rows at most.
+    fn fill(&mut self, first: Job<R>, rows_max: usize) -> Vec<Job<R>> {
         let mut rows = first.weight();
         let mut batch = vec![first];
         let mut at = 0;

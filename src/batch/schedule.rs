@@ -32,7 +32,7 @@ pub(super) struct Queues<R> {
     /// What all threads are doing.
     running: Load,
     /// Threads that wait: without one there is nobody to wake.
-    idle: usize,
+    pub(super) idle: usize,
     pub(super) closed: bool,
 }
 
@@ -324,7 +324,7 @@ impl<R: Request> Queues<R> {
         let mut soonest: Option<Instant> = None;
         for offset in 0..self.filled.len() {
             let at = (self.turn + offset) % self.filled.len();
-            match self.filled[at].next(may_take_large, now) {
+            match self.filled[at].next(may_take_large, self.idle, now) {
                 None => {}
                 Some(Err(until)) => soonest = Some(soonest.map_or(until, |s| s.min(until))),
                 Some(Ok(work)) => {

@@ -169,3 +169,30 @@ fn one_thread_is_kept_free_of_large_bodies() {
     };
     assert_eq!(jobs.len(), 1);
 }
+
+#[test]
+fn idle_threads_share_what_waits_where_that_is_done_sooner() {
+    let ms = Duration::from_millis;
+    let by_row = Costs::new(vec![(1, ms(1)), (64, ms(64))]);
+    let flat = Costs::new(vec![(1, ms(1)), (64, ms(1))]);
+    for (costs, idle, want) in
+        [(&by_row, 1, vec![5, 5]), (&by_row, 0, vec![10]), (&flat, 1, vec![10])]
+    {
+        let limits = BatchLimits { rows_max: 64, delay_max: Duration::ZERO };
+        let runner = runner_of(limits, true, costs.clone());
+        let mut queues = Queues::new();
+        let (outcomes, _received) = flume::unbounded();
+        for number in 0..10 {
+            queues.of(&runner).push(job(number, 1, &outcomes));
+        }
+        queues.idle = idle;
+        let mut sizes = Vec::new();
+        while let Next::Work(Task { work: Work::Batch(jobs), .. }) = queues.next(Instant::now(), 2)
+        {
+            sizes.push(jobs.len());
+            // It is the other thread's turn.
+            queues.idle = 0;
+        }
+        assert_eq!(sizes, want, "{idle} idle");
+    }
+}

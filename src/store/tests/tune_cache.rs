@@ -89,8 +89,7 @@ fn a_damaged_file_is_ignored_and_written_anew() {
     assert_eq!(cache.get(&key), Some(record()));
     let file = entries(&dir).pop().unwrap();
     let whole = fs::read(&file).unwrap();
-    let other_format =
-        String::from_utf8(whole.clone()).unwrap().replace("format\":", "format\":9");
+    let other_format = String::from_utf8(whole.clone()).unwrap().replace("format\":", "format\":9");
     let huge = [vec![b' '; 1 << 20], whole.clone()].concat();
     for damaged in [&whole[..whole.len() / 2], b"", b"[]", other_format.as_bytes(), &huge] {
         fs::write(&file, damaged).unwrap();

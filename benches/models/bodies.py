@@ -83,7 +83,7 @@ def v2_columns(frame: pd.DataFrame) -> str:
         }
         for name in frame.columns
     ]
-    return json.dumps({"parameters": {"content_type": "pd"}, "inputs": inputs})
+    return v2_body("pd", inputs)
 
 
 def v2_tensor(rows: np.ndarray) -> str:
@@ -93,4 +93,9 @@ def v2_tensor(rows: np.ndarray) -> str:
         "datatype": "FP32",
         "data": cells(rows.reshape(-1)),
     }
-    return json.dumps({"parameters": {"content_type": "np"}, "inputs": [tensor]})
+    return v2_body("np", [tensor])
+
+
+def v2_body(content_type: str, inputs: list[dict]) -> str:
+    """With an id, which comes back: MLServer would make up one, and no two answers were alike."""
+    return json.dumps({"id": "1", "parameters": {"content_type": content_type}, "inputs": inputs})

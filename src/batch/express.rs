@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::handover::Turn;
 use super::{Job, Request, Runner};
 
 /// A job joins one of so many batches before it, at most: jobs that do not join each other must
@@ -13,11 +14,8 @@ const LOOK_BACK: usize = 16;
 /// Runs cheap models where their requests were decoded: all jobs that arrive in one turn of the
 /// event loop run at its end, those of one model in one batch. Belongs to one thread.
 pub struct ExpressLane<R> {
-    waiting: Rc<RefCell<Waiting<R>>>,
+    waiting: Rc<RefCell<Turn<R>>>,
 }
-
-/// Jobs of this turn, by runner.
-type Waiting<R> = Vec<(Arc<Runner>, Job<R>)>;
 
 impl<R: Request> ExpressLane<R> {
     /// An empty lane.
@@ -51,7 +49,7 @@ impl<R: Request> Default for ExpressLane<R> {
 }
 
 /// Runs the jobs of a turn. Between two batches the event loop does what else there is to do.
-async fn run<R: Request>(turn: Waiting<R>) {
+async fn run<R: Request>(turn: Turn<R>) {
     if turn.len() == 1 {
         for (runner, job) in turn {
             runner.run(vec![job]);
@@ -89,7 +87,7 @@ impl<R: Request> Batch<R> {
 }
 
 /// A turn's jobs in batches of those that belong together.
-fn batches<R: Request>(turn: Waiting<R>) -> Vec<Batch<R>> {
+fn batches<R: Request>(turn: Turn<R>) -> Vec<Batch<R>> {
     let mut batches: Vec<Batch<R>> = Vec::new();
     for (runner, job) in turn {
         let mut open = batches.iter_mut().rev().take(LOOK_BACK);

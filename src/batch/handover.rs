@@ -10,8 +10,11 @@ use super::{InferencePool, Job, Request, Runner};
 /// one lock and one wake-up for all, and batches of as many. Belongs to one thread.
 pub struct Handover<R> {
     pool: Arc<InferencePool<R>>,
-    waiting: Rc<RefCell<Vec<(Arc<Runner>, Job<R>)>>>,
+    waiting: Rc<RefCell<Turn<R>>>,
 }
+
+/// Jobs of one turn, by runner.
+pub(super) type Turn<R> = Vec<(Arc<Runner>, Job<R>)>;
 
 impl<R: Request> Handover<R> {
     /// The way to `pool`.

@@ -1,7 +1,7 @@
 //! Requests into batches, batches into answers.
 //!
 //! A [`Request`] with its tensors is a [`Job`]. Jobs of one model version wait in its queue until
-//! an inference thread is idle, which takes as many as fit into one run ([`policy`]), or they run
+//! an inference thread is idle, which takes as many as fit into one run (`policy`), or they run
 //! at once on the event loop that decoded them ([`ExpressLane`]). Either way a [`Runner`] lays
 //! their rows end to end, runs the graph once, and hands every job its own rows.
 

@@ -28,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Models in the table.
 const NAMES: [&str; 4] = ["wine-quality", "churn", "fraud", "default"];
-/// Time between two swaps: a thousand a second.
+/// Pause between two swaps: nearly a thousand a second.
 const SWAP_EVERY: Duration = Duration::from_millis(1);
 
 /// A graph that nobody runs.

@@ -1,10 +1,8 @@
 //! The express lane of one event loop.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use super::handover::Turn;
+use super::turn::{Jobs, Turn};
 use super::{Job, Request, Runner};
 
 /// A job joins one of so many batches before it, at most: jobs that do not join each other must
@@ -14,31 +12,21 @@ const LOOK_BACK: usize = 16;
 /// Runs cheap models where their requests were decoded: all jobs that arrive in one turn of the
 /// event loop run at its end, those of one model in one batch. Belongs to one thread.
 pub struct ExpressLane<R> {
-    waiting: Rc<RefCell<Turn<R>>>,
+    turn: Turn<R>,
 }
 
 impl<R: Request> ExpressLane<R> {
     /// An empty lane.
     #[must_use]
     pub fn new() -> Self {
-        Self { waiting: Rc::default() }
+        Self { turn: Turn::new() }
     }
 
     /// Adds a job to this turn. To be called on a tokio `LocalSet`.
     pub fn push(&self, runner: &Arc<Runner>, job: Job<R>) {
-        let mut waiting = self.waiting.borrow_mut();
-        waiting.push((Arc::clone(runner), job));
-        if waiting.len() > 1 {
-            return;
+        if self.turn.add(runner, job) {
+            self.turn.at_end(run);
         }
-        drop(waiting);
-        // A task that is spawned now runs after all that are ready already: the connections whose
-        // requests have arrived.
-        let waiting = Rc::clone(&self.waiting);
-        tokio::task::spawn_local(async move {
-            let turn = waiting.take();
-            run(turn).await;
-        });
     }
 }
 
@@ -49,7 +37,7 @@ impl<R: Request> Default for ExpressLane<R> {
 }
 
 /// Runs the jobs of a turn. Between two batches the event loop does what else there is to do.
-async fn run<R: Request>(turn: Turn<R>) {
+async fn run<R: Request>(turn: Jobs<R>) {
     if turn.len() == 1 {
         for (runner, job) in turn {
             runner.run(vec![job]);
@@ -87,7 +75,7 @@ impl<R: Request> Batch<R> {
 }
 
 /// A turn's jobs in batches of those that belong together.
-fn batches<R: Request>(turn: Turn<R>) -> Vec<Batch<R>> {
+fn batches<R: Request>(turn: Jobs<R>) -> Vec<Batch<R>> {
     let mut batches: Vec<Batch<R>> = Vec::new();
     for (runner, job) in turn {
         let mut open = batches.iter_mut().rev().take(LOOK_BACK);

@@ -18,6 +18,7 @@ mod runner;
 mod schedule;
 mod split;
 mod threads;
+mod turn;
 
 pub use contain::contain;
 pub use express::ExpressLane;

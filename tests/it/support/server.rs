@@ -75,6 +75,14 @@ impl TestServer {
         Client::connect(self.address)
     }
 
+    /// Lets the server see that clients have left: the worker is one thread, so once it has
+    /// answered this, it has seen their connections end.
+    pub(crate) fn notice_departures(&self) {
+        for _ in 0..10 {
+            assert_eq!(self.client().request("GET", "/ping", &[], b"").status, 200);
+        }
+    }
+
     /// Asks the server to stop and comes back at once.
     pub(crate) fn begin_stop(&self) {
         drop(self.handle.stop(true));

@@ -13,7 +13,7 @@ from typing import Any
 
 from peers import Request, Running
 from peers.flowgate import TARGET, onnxruntime_library
-from peers.server import MODELS
+from peers.server import LOAD_CPUS, MODELS
 
 EXAMPLES = TARGET / "release/examples"
 REFUSALS = {"429", "503", "504"}
@@ -52,12 +52,14 @@ class Load:
     rate: float | None = None
     # Whether 429, 503 and 504 may come.
     refusals: bool = False
+    # Whether the load generator has a core of its own.
+    apart: bool = False
 
 
 def load(running: Running, request: Request, how: Load, seconds: float, warmup: float) -> Sample:
     """Loads a server for so long, after a warm-up, and checks each of its answers."""
     command = [
-        str(EXAMPLES / "load"), "--json", "--url", running.url(request),
+        *(LOAD_CPUS if how.apart else ()), str(EXAMPLES / "load"), "--json", "--url", running.url(request),
         "--bodies", str(request.bodies), "--content-type", request.content_type,
         "--connections", str(how.connections), "--duration", f"{seconds}s",
         "--warmup", f"{warmup}s", "--server-pid", str(running.tree.pid),

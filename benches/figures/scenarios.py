@@ -194,7 +194,7 @@ def memory() -> Scenario:
     def measure(stage: Stage) -> Round:
         measured = {"idle": stage.resident("flowgate", "wine")}
         sent = 0
-        for name, share in (("tenth", 0.1), ("all", 1.0)):
+        for name, share in (("tenth", 0.1), ("half", 0.5), ("all", 1.0)):
             while sent < share * stage.limits.memory_requests:
                 sample = stage.load("flowgate", "wine", Load(64))
                 if sample is None:
@@ -208,32 +208,39 @@ def memory() -> Scenario:
         (
             Figure("idle", field("idle", "memory_bytes", MIB), None, "MiB"),
             Figure("after a tenth", field("tenth", "memory_bytes", MIB), None, "MiB"),
+            Figure("after half of them", field("half", "memory_bytes", MIB), None, "MiB"),
             Figure("after all", field("all", "memory_bytes", MIB), None, "MiB"),
-            Figure("all over a tenth", ratio("all", "tenth", "memory_bytes"), Goal(most=1.05), "x"),
+            # The allocator keeps what the busiest moments took, and has seen those by then.
+            Figure("all over half", ratio("all", "half", "memory_bytes"), Goal(most=1.02), "x"),
         ),
         rounds_max=1,
     )  # fmt: skip
 
 
 def overload(model: str, rows: int) -> Scenario:
+    server = "flowgate-apart"
+
     def measure(stage: Stage) -> Round:
-        capacity = stage.load("flowgate", model, Load(256, rows))
+        capacity = stage.load(server, model, Load(256, rows, apart=True))
         if capacity is None:
             return {}
-        due = {"1x": capacity.rate, "3x": 3.0 * capacity.rate}
+        due = {"0.9x": 0.9 * capacity.rate, "1x": capacity.rate, "3x": 3.0 * capacity.rate}
         loads = {
-            name: stage.load("flowgate", model, Load(OVERLOAD_CONNECTIONS, rows, rate, True))
+            name: stage.load(server, model, Load(OVERLOAD_CONNECTIONS, rows, rate, True, True))
             for name, rate in due.items()
         }
         return present({"capacity": capacity, **loads})
 
     return Scenario(
         f"overload-{model}",
-        f"{model}, rows a request: {rows}, open loop at the capacity (c256) and at three times it",
+        f"{model}, rows a request: {rows}, open loop at the capacity (c256) and at three times it;"
+        " the server has all cores but one, the load generator that one",
         measure,
         (
+            Figure("p99 of accepted at 0.9 times", field("0.9x", "p99_us", 1e-3), None, "ms"),
             Figure("p99 of accepted at capacity", field("1x", "p99_us", 1e-3), None, "ms"),
             Figure("p99 of accepted at 3 times", field("3x", "p99_us", 1e-3), None, "ms"),
+            Figure("p99 at 3 times over p99 at capacity", ratio("3x", "1x", "p99_us"), None, "x"),
             Figure("goodput at 3 times over capacity", goodput, Goal(least=0.9), "x"),
             Figure("all answers at 3 times over capacity", answered, Goal(least=ANSWERED), "x"),
             Figure("refused at 3 times, of all answers", refused),

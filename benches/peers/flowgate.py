@@ -20,9 +20,15 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 class Flowgate(Server):
     """The release build, or the one that FLOWGATE_BIN names, with defaults and some flags."""
 
-    def __init__(self, name: str = "flowgate", flags: str = "") -> None:
+    def __init__(
+        self, name: str = "flowgate", flags: str = "", prefix: tuple[str, ...] = ()
+    ) -> None:
+        """`prefix`: words of a command that runs it."""
         self.name = name
         self.title = f"flowgate `{flags}`" if flags else "flowgate, its defaults"
+        if prefix:
+            self.title += f", by `{shlex.join(prefix)}`"
+        self._prefix = prefix
         self._flags = shlex.split(flags)
         self._binary = Path(os.environ.get("FLOWGATE_BIN", TARGET / "release/flowgate")).resolve()
         self._library = ""
@@ -37,7 +43,7 @@ class Flowgate(Server):
 
     def command(self, model: str, port: int, home: Path) -> list[str]:
         directory = MODELS / model / "model"
-        return [str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
+        return [*self._prefix, str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
                 "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
 
     def environment(self, home: Path) -> dict[str, str]:

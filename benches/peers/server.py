@@ -16,7 +16,12 @@ from peers.process import ServerFailed, Tree, free_port
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "target/bench-models"
 PEERS = ROOT / "target/peers"
-CORES = len(os.sched_getaffinity(0))
+CPUS = sorted(os.sched_getaffinity(0))
+CORES = len(CPUS)
+# Of an overload, where what the load generator takes must not be the server's loss: it has the last
+# core for itself, as if it were another machine.
+LOAD_CPUS = ("taskset", "--cpu-list", str(CPUS[-1]))
+SERVER_CPUS = ("taskset", "--cpu-list", ",".join(map(str, CPUS[:-1] or CPUS)))
 ANSWER_SECONDS = 60
 
 

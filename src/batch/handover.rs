@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::turn::Turn;
+use super::turn::{Jobs, Turn};
 use super::{InferencePool, Job, Request, Runner};
 
 /// Hands jobs to the inference threads, those that arrive in one turn of the event loop together:
@@ -24,7 +24,20 @@ impl<R: Request> Handover<R> {
     pub fn push(&self, runner: &Arc<Runner>, job: Job<R>) {
         if self.turn.add(runner, job) {
             let pool = Arc::clone(&self.pool);
-            self.turn.at_end(|jobs| async move { pool.push_all(jobs) });
+            self.turn.at_end(|jobs| async move { hand_over(&pool, jobs) });
         }
+    }
+}
+
+/// A turn's only job that runs sooner than a thread wakes up runs here, unless the threads are
+/// awake: then others come, and gain from a core of their own.
+fn hand_over<R: Request>(pool: &InferencePool<R>, mut jobs: Jobs<R>) {
+    let is_lone = matches!(&jobs[..], [(runner, job)] if runner.is_sooner_here(job));
+    if is_lone && pool.is_idle() {
+        for (runner, job) in jobs.drain(..) {
+            runner.run(vec![job]);
+        }
+    } else {
+        pool.push_all(jobs);
     }
 }

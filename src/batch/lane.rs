@@ -38,6 +38,8 @@ const ENTER: Duration = Duration::from_micros(6);
 /// connections of the event loop. Far above the other bound: a rare request finds cold caches, and
 /// its run takes many times as long as when the model was measured.
 const LEAVE: Duration = EXPRESS_RUN_MAX;
+/// What it takes to wake another thread.
+pub(super) const HAND_OVER: Duration = Duration::from_micros(30);
 /// A run of the express lane is expected to keep the event loop no longer than this; what would
 /// take longer goes to the queue, whatever the lane.
 pub(super) const EXPRESS_RUN_MAX: Duration = Duration::from_micros(250);

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bodies::{Bodies, Undecoded};
+use super::lane::HAND_OVER;
 use super::policy::{Decision, QueueView, decide};
 use super::split::Split;
 use super::{BatchLimits, Job, Request, Runner};
 
 /// Jobs that do not fit a batch are passed over, this many at most.
 const LOOK_AHEAD: usize = 64;
-
-/// What it takes to wake another thread.
-const HAND_OVER: Duration = Duration::from_micros(30);
 
 /// Something for an idle thread to do.
 pub(super) enum Work<R> {

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 use crate::tune::Costs;
 
 use super::assemble::{gather, has_rows};
-use super::lane::{EXPRESS_RUN_MAX, EXPRESS_STALL};
+use super::lane::{EXPRESS_RUN_MAX, EXPRESS_STALL, HAND_OVER};
 use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
 
 /// Weight of the past in the running mean of a model's pace, in samples.
@@ -137,8 +137,7 @@ impl Runner {
         (pace > 0.0).then(|| scale(self.costs.estimate(rows), pace))
     }
 
-    /// Whether a job may take the express lane. A row that is longer than those that were measured
-    /// counts as several of them.
+    /// Whether a job may take the express lane.
     pub fn is_express<R: Request>(&self, job: &Job<R>) -> bool {
         if self.lane() == Lane::Queue {
             return false;
@@ -149,9 +148,22 @@ impl Runner {
             if self.merges() && job.weight() > self.part_rows {
                 return false;
             }
-            let rows = job.weight().max(elements.div_ceil(self.row_elements));
-            self.is_short(rows)
+            self.estimate_of(job).is_some_and(|time| time <= EXPRESS_RUN_MAX)
         }
+    }
+
+    /// Whether a job that waits for nothing is done sooner where it is than on a thread that has
+    /// to be woken. Not if the queue is configured.
+    pub(super) fn is_sooner_here<R: Request>(&self, job: &Job<R>) -> bool {
+        self.choice == LaneChoice::Auto
+            && self.estimate_of(job).is_some_and(|time| time <= HAND_OVER)
+    }
+
+    /// What a run of one job takes. A row that is longer than those that were measured counts as
+    /// several of them.
+    fn estimate_of<R: Request>(&self, job: &Job<R>) -> Option<Duration> {
+        let rows = job.weight().max(job.elements().div_ceil(self.row_elements));
+        self.estimate(rows)
     }
 
     /// Rows of a batch that keeps an event loop no longer than it may. A pinned model whose single

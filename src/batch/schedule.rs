@@ -97,6 +97,12 @@ impl<R: Request> Schedule<R> {
         queues.running.requests + queues.filled.iter().map(Queue::requests).sum::<usize>()
     }
 
+    /// Whether nothing waits or runs. Closed, it is not: what comes then is refused.
+    pub(super) fn is_idle(&self) -> bool {
+        let queues = self.lock();
+        !queues.closed && queues.filled.is_empty() && queues.idle == self.threads
+    }
+
     /// Whether a request of `rows` rows would be admitted now.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ impl<R: Request> InferencePool<R> {
         self.schedule.requests_for(runner)
     }
 
+    /// Whether nothing waits or runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.schedule.is_idle()
+    }
+
     /// Whether a request for `runner` would be admitted now: to refuse it before it is decoded.
     ///
     /// # Errors

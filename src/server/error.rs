@@ -73,6 +73,17 @@ const INTERNAL: Class =
     Class(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "XXM00", "CLIENT_INTERNAL_ERROR");
 
 impl Failure {
+    /// Whether the request was refused for want of room, and may be sent again.
+    pub(super) fn is_overload(&self) -> bool {
+        matches!(
+            self,
+            Self::Score(
+                ScoreError::Rejected(_)
+                    | ScoreError::Exhausted(Exhausted::Requests(_) | Exhausted::Bytes)
+            )
+        )
+    }
+
     /// The answer to a request that failed so.
     pub(super) fn response(self, schema_details: bool) -> HttpResponse {
         match self {

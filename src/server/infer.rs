@@ -21,6 +21,7 @@ use super::answer::respond;
 use super::body;
 use super::error::{self, APPLICATION_JSON, Failure};
 use super::options::ServerOptions;
+use super::relief::Relief;
 use super::route::{self, Route};
 
 /// The MLflow release whose scoring server this is. MLflow's own test client refuses a server
@@ -53,6 +54,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) express: ExpressLane<Pending>,
     pub(super) handover: Handover<Pending>,
+    pub(super) relief: Relief,
 }
 
 /// Answers any request.
@@ -99,7 +101,12 @@ async fn invoke(
 ) -> HttpResponse {
     match score(servable, headers, payload, worker).await {
         Ok(answer) => respond(answer),
-        Err(failure) => failure.response(worker.shared.options.schema_details),
+        Err(failure) => {
+            if failure.is_overload() {
+                worker.relief.note_refused();
+            }
+            failure.response(worker.shared.options.schema_details)
+        }
     }
 }
 
@@ -109,7 +116,7 @@ async fn score(
     payload: &mut Payload,
     worker: &Worker,
 ) -> Result<Answer, Failure> {
-    let Worker { shared, express, handover } = worker;
+    let Worker { shared, express, handover, .. } = worker;
     let Shared { pool, budget, options, .. } = &**shared;
     let mut share = pool.or_sweep(|| budget.enter()).map_err(ScoreError::Exhausted)?;
     let deadline = Instant::now() + timeout(headers, options.request_timeout)?;

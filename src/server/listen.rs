@@ -21,6 +21,7 @@ use crate::servable::{Budget, LiveTable, Pending};
 
 use super::infer::{Reached, Shared, Worker, handle};
 use super::options::ServerOptions;
+use super::relief::Relief;
 
 /// A server that has its sockets. Await `server` to run it.
 pub struct Listening {
@@ -48,6 +49,7 @@ pub fn listen(
             shared: Arc::clone(&shared),
             express: ExpressLane::new(),
             handover: Handover::new(Arc::clone(&shared.pool)),
+            relief: Relief::default(),
         });
         // The routes are few, and resolved by a function: `App` would cost a request a
         // microsecond.

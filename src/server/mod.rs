@@ -13,6 +13,7 @@ mod error;
 mod infer;
 mod listen;
 mod options;
+mod relief;
 mod route;
 
 pub use admin::{AdminView, listen_admin};

@@ -1,6 +1,7 @@
 //! A model and a request for the tests, and what they show.
 
 mod ends;
+mod handover;
 mod lanes;
 mod queues;
 mod rows;

@@ -69,7 +69,7 @@ pub enum Layout {
 }
 
 /// The four forms of a JSON body, by their top-level keys.
-const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+pub(super) const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
 
 impl Scoring {
     /// Prepares the protocol for a model.

@@ -134,10 +134,11 @@ impl Servable {
         compress: Option<Compress>,
         share: &mut Share,
     ) -> Result<(Vec<u8>, Option<Coding>), ScoreError> {
-        let bytes_max = self.scoring.answer_bytes_max(outputs, layout);
+        let draft = self.scoring.draft(outputs, layout)?;
+        let bytes_max = draft.bytes_max();
         share.grow(bytes_max)?;
         let mut body = Vec::with_capacity(bytes_max);
-        self.scoring.encode(outputs, layout, &mut body)?;
+        draft.write(&mut body);
         share.hold(body.len())?;
         if let Some(Compress { coding, bytes_min }) = compress
             && body.len() >= bytes_min

@@ -19,7 +19,7 @@ impl Tensor {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Str(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
-            numbers => with_array!(numbers, array => size_of_val(array.as_slice().unwrap_or(&[]))),
+            numbers => with_array!(numbers, array => bytes_of(array)),
         }
     }
 
@@ -45,6 +45,10 @@ impl Tensor {
     pub fn slice_rows(&self, rows: Range<usize>) -> Option<Self> {
         with_array!(self, array => slice_rows(array, rows))
     }
+}
+
+fn bytes_of<T>(array: &ArrayD<T>) -> usize {
+    array.len() * size_of::<T>()
 }
 
 fn concat_like<T: Element>(first: &ArrayD<T>, parts: &[&Tensor]) -> Option<Tensor> {

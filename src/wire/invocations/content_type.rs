@@ -10,6 +10,7 @@ pub enum BodyFormat {
     Parquet,
 }
 
+const JSON: &str = "application/json";
 const SUPPORTED: &str = "['text/csv', 'application/json', 'application/vnd.apache.parquet']";
 
 /// MLflow's own advice, word for word, as its clients may look for it.
@@ -30,6 +31,10 @@ const PROTOCOL_CHANGE: &str = "IMPORTANT: The MLflow Model scoring protocol has 
 /// `UnsupportedMediaType` for anything else, and where the header is missing.
 pub fn parse(header: Option<&str>) -> Result<BodyFormat, WireError> {
     let header = header.unwrap_or_default();
+    // Nearly every request, and nothing to take apart.
+    if header == JSON {
+        return Ok(BodyFormat::Json);
+    }
     let mut parts = header.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
     let parameters: Vec<(&str, &str)> =
@@ -52,7 +57,7 @@ pub fn parse(header: Option<&str>) -> Result<BodyFormat, WireError> {
         )));
     }
     match media_type {
-        "application/json" => Ok(BodyFormat::Json),
+        JSON => Ok(BodyFormat::Json),
         "text/csv" => Ok(BodyFormat::Csv),
         "application/vnd.apache.parquet" => Ok(BodyFormat::Parquet),
         _ => Err(WireError::unsupported_media_type(format!(

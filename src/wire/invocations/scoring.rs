@@ -5,7 +5,7 @@ use super::coerce::cast_frame;
 use super::content_type::{self, BodyFormat};
 use super::csv::{CsvOptions, CsvTypes, Datetimes, UnevenRows, read_csv};
 use super::dataframe::{from_records, from_split};
-use super::encode::Encoder;
+use super::encode::{Draft, Encoder};
 use super::enforce::{enforce_columns, enforce_tensors};
 use super::feed::{Casts, ModelInput, feed};
 use super::frame::{Frame, Label, Series};
@@ -69,7 +69,7 @@ pub enum Layout {
 }
 
 /// The four forms of a JSON body, by their top-level keys.
-const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+pub(super) const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
 
 impl Scoring {
     /// Prepares the protocol for a model.
@@ -164,6 +164,18 @@ impl Scoring {
         Ok(Decoded { feeds, rows, layout })
     }
 
+    /// An answer that only has to be written: its size is bounded before it is.
+    ///
+    /// # Errors
+    /// When the outputs cannot be answered in this layout.
+    pub fn draft<'a>(
+        &'a self,
+        outputs: &OutputRows<'a>,
+        layout: Layout,
+    ) -> Result<Draft<'a>, WireError> {
+        self.encoder.draft(outputs, layout)
+    }
+
     /// Appends the answer to `body`.
     ///
     /// # Errors
@@ -177,13 +189,10 @@ impl Scoring {
         layout: Layout,
         body: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        self.encoder.encode(outputs, layout, body)
-    }
-
-    /// Most bytes that [`encode`](Self::encode) appends. Close for numbers: 25 bytes a double.
-    #[must_use]
-    pub fn answer_bytes_max(&self, outputs: &OutputRows<'_>, layout: Layout) -> usize {
-        self.encoder.answer_bytes_max(outputs, layout)
+        let draft = self.draft(outputs, layout)?;
+        body.reserve(draft.bytes_max());
+        draft.write(body);
+        Ok(())
     }
 
     /// A JSON body: Python values first, then pandas' or numpy's rules.

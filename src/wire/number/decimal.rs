@@ -5,16 +5,23 @@
 //! gigabyte per second", Software: Practice and Experience, 2021), for the exponents that numbers
 //! of full precision have. All others are left to the standard library.
 
-/// Powers of ten that a double holds exactly.
-const EXACT_POWERS: [f64; 23] = [
+/// Powers of ten that a double holds exactly. The tables are statics: a constant is copied to the
+/// stack to be indexed.
+static EXACT_POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
+/// The same as integers, below 10^8.
+static POWERS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
 /// The largest negative exponent whose power of five fits 64 bits.
 const INVERSE_MAX: usize = 27;
 /// For each power of five up to that one, its reciprocal as 128 bits with the highest one set,
 /// rounded up.
-const INVERSES: [u128; INVERSE_MAX + 1] = inverses();
+static INVERSES: [u128; INVERSE_MAX + 1] = inverses();
+
+/// Digits of up to so many bits are divided as doubles. Three more would fit, but then about half
+/// of the numbers of full precision would go either way, which no processor foresees.
+const SHORT_BITS: u32 = 50;
 
 /// Bits of a double's fraction.
 const FRACTION_BITS: u32 = 52;
@@ -54,13 +61,17 @@ pub fn take_digits(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
         // The first digit is in the lowest byte. A byte that is no digit sets its highest bit (the
         // carry may set later ones as well).
         let digits = u64::from_le_bytes(*chunk) ^ ZEROS;
-        if (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & HIGHEST != 0 {
-            break;
+        let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & HIGHEST;
+        if others != 0 {
+            // The last ones, and all of most numbers. How many is hard to foresee, so it decides
+            // no branch: zeros in front of them make eight.
+            let count = others.trailing_zeros() as usize / 8;
+            let last = eight_digits(digits.unbounded_shl(64 - 8 * count as u32));
+            return (value.wrapping_mul(POWERS[count]).wrapping_add(last), &text[count..]);
         }
         value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(digits));
         text = rest;
     }
-    // The last ones, and all of most numbers: one by one is quicker than masking some of eight.
     while let [digit @ b'0'..=b'9', rest @ ..] = text {
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         text = rest;
@@ -82,7 +93,7 @@ const fn eight_digits(digits: u64) -> u64 {
 #[inline]
 pub fn to_f64(digits: u64, exponent: i32) -> Option<f64> {
     let power = exponent.unsigned_abs() as usize;
-    if digits >> (FRACTION_BITS + 1) == 0 && power < EXACT_POWERS.len() {
+    if digits >> SHORT_BITS == 0 && power < EXACT_POWERS.len() {
         // Both are exact doubles, so one operation rounds correctly.
         let digits = digits as f64;
         let power = EXACT_POWERS[power];

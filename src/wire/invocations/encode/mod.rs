@@ -13,7 +13,7 @@ use crate::wire::text::write_json_string;
 
 const OPENING: &[u8] = b"{\"predictions\": ";
 
-/// Writes `{"predictions": ...}` for the outputs of a graph.
+/// What stands around the values of a graph's outputs in `{"predictions": ...}`.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     /// What stands before the value of each output in an object: `{"first": `, `, "second": `.
@@ -21,6 +21,14 @@ pub struct Encoder {
     /// What stands between the records of a list: `}, {"first": `.
     next_record: Vec<u8>,
     record_shape: RecordShape,
+}
+
+/// An answer whose form is known.
+pub struct Draft<'a> {
+    encoder: &'a Encoder,
+    parts: Vec<Part<'a>>,
+    /// How many records it has, and what they hold; `None` where it is no list of records.
+    records: Option<(usize, Cells)>,
 }
 
 /// What a record holds of each output.
@@ -48,37 +56,18 @@ impl Encoder {
         Self { next_record: [b"}, ", first].concat(), openings, record_shape }
     }
 
-    /// Appends the answer.
+    /// Finds the form of an answer.
     ///
     /// # Errors
     /// `BAD_REQUEST` when the outputs of a data frame cannot be told apart by row.
-    ///
-    /// # Panics
-    /// When a range of rows is asked for that an output does not have.
-    pub fn encode(
-        &self,
-        outputs: &OutputRows<'_>,
+    pub fn draft<'a>(
+        &'a self,
+        outputs: &OutputRows<'a>,
         layout: Layout,
-        body: &mut Vec<u8>,
-    ) -> Result<(), WireError> {
+    ) -> Result<Draft<'a>, WireError> {
         let parts = Part::all(outputs);
         let records = self.records(&parts, layout)?;
-        body.reserve(self.bytes_max(&parts, records));
-        body.extend_from_slice(OPENING);
-        match records {
-            None => self.write_object(&parts, body),
-            Some((records, cells)) => self.write_records(&parts, records, cells, body),
-        }
-        body.push(b'}');
-        Ok(())
-    }
-
-    /// Most bytes that [`encode`](Self::encode) appends.
-    #[must_use]
-    pub fn answer_bytes_max(&self, outputs: &OutputRows<'_>, layout: Layout) -> usize {
-        let parts = Part::all(outputs);
-        // What cannot be encoded takes nothing.
-        self.records(&parts, layout).map_or(0, |records| self.bytes_max(&parts, records))
+        Ok(Draft { encoder: self, parts, records })
     }
 
     /// How many records an answer has, and what they hold; `None` where it is no list of records.
@@ -108,33 +97,52 @@ impl Encoder {
             )),
         }
     }
+}
 
-    fn bytes_max(&self, parts: &[Part<'_>], records: Option<(usize, Cells)>) -> usize {
+impl Draft<'_> {
+    /// Most bytes that [`write`](Self::write) appends. Close for numbers: 26 bytes a double.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
         // An object's end and what separates it from the next; the first name is counted with it.
-        let names: usize = 4 + self.openings.iter().map(Vec::len).sum::<usize>();
-        let objects = records.map_or(1, |(records, _)| records);
-        let values = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.bytes_max()));
+        let names: usize = 4 + self.encoder.openings.iter().map(Vec::len).sum::<usize>();
+        let objects = self.records.map_or(1, |(records, _)| records);
+        let sizes = self.parts.iter().map(Part::bytes_max);
+        let values = sizes.fold(0_usize, usize::saturating_add);
         objects.saturating_mul(names).saturating_add(values).saturating_add(OPENING.len() + 4)
     }
 
+    /// Appends the answer.
+    ///
+    /// # Panics
+    /// When a range of rows is asked for that an output does not have.
+    pub fn write(&self, body: &mut Vec<u8>) {
+        body.extend_from_slice(OPENING);
+        match self.records {
+            None => self.write_object(body),
+            Some((records, cells)) => self.write_records(records, cells, body),
+        }
+        body.push(b'}');
+    }
+
     /// An object with every output as nested lists.
-    fn write_object(&self, parts: &[Part<'_>], body: &mut Vec<u8>) {
-        if parts.is_empty() {
+    fn write_object(&self, body: &mut Vec<u8>) {
+        if self.parts.is_empty() {
             body.push(b'{');
         }
-        for (opening, part) in self.openings.iter().zip(parts) {
+        for (opening, part) in self.encoder.openings.iter().zip(&self.parts) {
             body.extend_from_slice(opening);
             part.write(body);
         }
         body.push(b'}');
     }
 
-    fn write_records(&self, parts: &[Part<'_>], records: usize, cells: Cells, body: &mut Vec<u8>) {
+    fn write_records(&self, records: usize, cells: Cells, body: &mut Vec<u8>) {
+        let Encoder { openings, next_record, .. } = self.encoder;
         body.push(b'[');
         for at in 0..records {
-            let first = if at == 0 { self.openings.first() } else { Some(&self.next_record) };
-            let openings = first.into_iter().chain(self.openings.iter().skip(1));
-            for (opening, part) in openings.zip(parts) {
+            let first = if at == 0 { openings.first() } else { Some(next_record) };
+            let openings = first.into_iter().chain(openings.iter().skip(1));
+            for (opening, part) in openings.zip(&self.parts) {
                 body.extend_from_slice(opening);
                 match cells {
                     Cells::Rows => part.write_row(at, body),

@@ -93,7 +93,7 @@ pub(super) fn write_nested<T: Print>(
 pub(super) fn lists_bytes(size: usize, inner: &[usize]) -> usize {
     let mut lists = 1_usize;
     let mut all = 1_usize;
-    for &size in [&[size], inner].concat().iter().take(inner.len()) {
+    for &size in std::iter::once(&size).chain(inner).take(inner.len()) {
         lists = lists.saturating_mul(size);
         all = all.saturating_add(lists);
     }

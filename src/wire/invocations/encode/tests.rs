@@ -21,9 +21,10 @@ fn encode_rows(outputs: &OutputRows<'_>, layout: Layout, shape: RecordShape) -> 
     let io = GraphIo { inputs: Vec::new(), outputs: named.collect() };
     let mut body = Vec::new();
     let encoder = Encoder::new(&io, shape);
-    match encoder.encode(outputs, layout, &mut body) {
-        Ok(()) => {
-            let bytes_max = encoder.answer_bytes_max(outputs, layout);
+    match encoder.draft(outputs, layout) {
+        Ok(draft) => {
+            draft.write(&mut body);
+            let bytes_max = draft.bytes_max();
             assert!(body.len() <= bytes_max, "{} bytes, at most {bytes_max}", body.len());
             String::from_utf8(body).unwrap()
         }
@@ -177,8 +178,9 @@ fn the_bound_of_an_answer_is_close() {
     let outputs = [Output::Tensor(Tensor::from_vec(&[500, 2], scores).unwrap())];
     for layout in [Layout::Tensors, Layout::Records] {
         let mut body = Vec::new();
-        encoder.encode(&OutputRows::all(&outputs), layout, &mut body).unwrap();
-        let bytes_max = encoder.answer_bytes_max(&OutputRows::all(&outputs), layout);
+        let draft = encoder.draft(&OutputRows::all(&outputs), layout).unwrap();
+        draft.write(&mut body);
+        let bytes_max = draft.bytes_max();
         assert!(bytes_max < body.len() * 2, "{} bytes, at most {bytes_max}", body.len());
     }
 }

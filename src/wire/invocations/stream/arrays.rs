@@ -36,6 +36,15 @@ impl ArrayTarget {
     fn int_max(&self) -> u64 {
         if self.feed == DType::F32 { F32_INT_MAX } else { F64_INT_MAX }
     }
+
+    /// Declared values of one row; what is not declared counts as one.
+    fn row_size(&self) -> usize {
+        let sizes = self.dims.0.iter().skip(1).map(|dim| match dim {
+            Dim::Fixed(size) => *size,
+            Dim::Any => 1,
+        });
+        sizes.fold(1, usize::saturating_mul)
+    }
 }
 
 /// A bare array for the only input.
@@ -78,20 +87,21 @@ pub(super) fn split(target: &ArrayTarget, cursor: &mut Cursor<'_>) -> Option<Dec
     cursor.expect(b'{')?;
     let (mut columns, mut index, mut data) = (None, None, None);
     loop {
-        match cursor.name()? {
-            "columns" if columns.is_none() => columns = Some(cursor.count_cells()?),
-            "index" if index.is_none() => index = Some(cursor.count_cells()?),
-            "data" if data.is_none() => {
-                let frame_target = ArrayTarget {
-                    dims: Dims(vec![Dim::Any, Dim::Any]),
-                    // A column of integers is rounded once, a mixed one twice.
-                    ints: IntRule::Exact,
-                    ..target.clone()
-                };
-                cursor.skip_blanks();
-                data = Some(array(&frame_target, cursor)?);
-            }
-            _ => return None,
+        if columns.is_none() && cursor.take_name("columns") {
+            columns = Some(cursor.count_cells()?);
+        } else if index.is_none() && cursor.take_name("index") {
+            index = Some(cursor.count_cells()?);
+        } else if data.is_none() && cursor.take_name("data") {
+            let frame_target = ArrayTarget {
+                dims: Dims(vec![Dim::Any, Dim::Any]),
+                // A column of integers is rounded once, a mixed one twice.
+                ints: IntRule::Exact,
+                ..target.clone()
+            };
+            cursor.skip_blanks();
+            data = Some(array(&frame_target, cursor)?);
+        } else {
+            return None;
         }
         if !cursor.more(b'}')? {
             break;
@@ -118,7 +128,8 @@ fn array(target: &ArrayTarget, cursor: &mut Cursor<'_>) -> Option<Tensor> {
         cursor: &mut Cursor<'_>,
         convert: impl Fn(Cell<'_>) -> Option<T>,
     ) -> Option<Tensor> {
-        let (mut shape, mut values) = (Vec::new(), Vec::new());
+        let mut shape = Vec::with_capacity(target.dims.rank());
+        let mut values = Vec::with_capacity(target.row_size().min(cursor.remaining() / 2));
         nested(cursor, 0, target.dims.rank(), &mut shape, &mut values, &convert)?;
         if !target.dims.accepts(&shape) || shape.contains(&0) {
             return None;

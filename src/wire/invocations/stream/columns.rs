@@ -1,5 +1,7 @@
 //! Named columns of scalars: data frames by row, by record, or by column.
 
+use std::borrow::Cow;
+
 use super::cursor::Cursor;
 use super::sink::{Place, RowForm, Sink, empty_series, list};
 use crate::model::{ColumnType, Columns, GraphIo, ValueType};
@@ -7,6 +9,7 @@ use crate::tensor::{DType, Tensor};
 use crate::wire::invocations::feed::{Casts, ModelInput, feed, feed_column};
 use crate::wire::invocations::frame::{Frame, Label, Series};
 use crate::wire::invocations::scoring::{Decoded, Layout};
+use crate::wire::text::write_json_string;
 
 /// The columns that a request fills.
 #[derive(Clone, Debug)]
@@ -17,6 +20,11 @@ pub(super) struct ColumnTarget {
     matrix: Option<DType>,
     /// The column of each of the graph's inputs, where it has several.
     inputs: Option<Vec<usize>>,
+    /// All names in the declared order, as most clients write them: Python's `json.dumps`, and the
+    /// same without blanks.
+    name_lists: [Vec<u8>; 2],
+    /// The places of those names.
+    declared_order: Vec<Place>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +67,14 @@ impl ColumnTarget {
             .any(|(i, column)| columns[..i].iter().any(|earlier| earlier.name == column.name));
         let matrix = matrix_type(&columns, io);
         let inputs = inputs(&columns, io);
-        (!repeated).then(|| Self { columns, io: io.clone(), matrix, inputs })
+        (!repeated).then(|| Self {
+            name_lists: [", ", ","].map(|separator| name_list(&columns, separator)),
+            declared_order: (0..columns.len()).map(Some).collect(),
+            columns,
+            io: io.clone(),
+            matrix,
+            inputs,
+        })
     }
 
     /// Whether a column holds texts.
@@ -79,16 +94,19 @@ impl ColumnTarget {
         if !complete {
             return None;
         }
-        match self.matrix {
-            Some(dtype) => present.iter().all(|has| *has).then(|| Sink::matrix(dtype)),
-            None => Some(Sink::Columns(
-                self.columns
-                    .iter()
-                    .zip(present)
-                    .map(|(column, has)| has.then(|| empty_series(column.ty)).flatten())
-                    .collect(),
-            )),
+        self.sink(|place| present[place])
+    }
+
+    /// Starts some of the columns; `None` where a matrix would lack one.
+    fn sink(&self, is_present: impl Fn(usize) -> bool) -> Option<Sink> {
+        if let Some(dtype) = self.matrix {
+            return (0..self.columns.len()).all(is_present).then(|| Sink::matrix(dtype));
         }
+        let series =
+            self.columns.iter().enumerate().map(|(place, column)| {
+                is_present(place).then(|| empty_series(column.ty)).flatten()
+            });
+        Some(Sink::Columns(series.collect()))
     }
 
     /// Finds a name's column, most likely the one at `guess`.
@@ -124,6 +142,18 @@ impl ColumnTarget {
     }
 }
 
+fn name_list(columns: &[Column], separator: &str) -> Vec<u8> {
+    let mut list = b"[".to_vec();
+    for (i, column) in columns.iter().enumerate() {
+        if i > 0 {
+            list.extend_from_slice(separator.as_bytes());
+        }
+        write_json_string(&mut list, &column.name);
+    }
+    list.push(b']');
+    list
+}
+
 fn plain_member(name: &str) -> Option<Vec<u8>> {
     let is_plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
     is_plain.then(|| format!("\"{name}\":").into_bytes())
@@ -155,16 +185,20 @@ pub(super) fn split(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<De
     cursor.expect(b'{')?;
     let (mut places, mut index, mut filled) = (None, None, None);
     loop {
-        match cursor.name()? {
-            "columns" if places.is_none() => places = Some(names(target, cursor)?),
-            "index" if index.is_none() => index = Some(cursor.count_cells()?),
-            "data" if filled.is_none() => {
-                let places = places.as_deref()?;
-                let mut sink = target.start(places)?;
-                let rows = rows(RowForm::List, target, places, &mut sink, cursor)?;
-                filled = Some((sink, rows));
-            }
-            _ => return None,
+        if places.is_none() && cursor.take_name("columns") {
+            places = Some(names(target, cursor)?);
+        } else if index.is_none() && cursor.take_name("index") {
+            index = Some(cursor.count_cells()?);
+        } else if filled.is_none() && cursor.take_name("data") {
+            let places = places.as_ref()?;
+            let mut sink = match places {
+                Cow::Borrowed(_) => target.sink(|_| true)?,
+                Cow::Owned(places) => target.start(places)?,
+            };
+            let rows = rows(RowForm::List, target, places, &mut sink, cursor)?;
+            filled = Some((sink, rows));
+        } else {
+            return None;
         }
         if !cursor.more(b'}')? {
             break;
@@ -177,19 +211,18 @@ pub(super) fn split(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<De
     target.finish(sink, rows)
 }
 
-fn names(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Vec<Place>> {
+/// The column of each name; borrowed where they are all columns in the declared order.
+fn names<'a>(target: &'a ColumnTarget, cursor: &mut Cursor<'_>) -> Option<Cow<'a, [Place]>> {
+    cursor.skip_blanks();
+    if target.name_lists.iter().any(|list| cursor.take_bytes(list)) {
+        return Some(Cow::Borrowed(&target.declared_order));
+    }
     let mut places = Vec::with_capacity(target.columns.len());
     cursor.expect(b'[')?;
     loop {
-        // Most clients name the columns in the declared order.
-        let next = target.columns.get(places.len());
-        if next.is_some_and(|next| next.member.is_some() && cursor.take_string(&next.name)) {
-            places.push(Some(places.len()));
-        } else {
-            places.push(target.place(cursor.plain_string()?, places.len()));
-        }
+        places.push(target.place(cursor.plain_string()?, places.len()));
         if !cursor.more(b']')? {
-            return Some(places);
+            return Some(Cow::Owned(places));
         }
     }
 }
@@ -273,4 +306,53 @@ pub(super) fn lists(target: &ColumnTarget, cursor: &mut Cursor<'_>) -> Option<De
     let complete = target.columns.iter().zip(&series).all(|(c, s)| s.is_some() || !c.required);
     complete.then_some(())?;
     target.finish(Sink::Columns(series), rows?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ColumnSpec;
+
+    /// The places that a list of names gives, and whether it was known as a whole.
+    fn places(declared: &[&str], list: &str) -> Option<(Vec<Place>, bool)> {
+        let specs = declared.iter().map(|name| ColumnSpec {
+            name: (*name).into(),
+            ty: ValueType::Scalar(ColumnType::Double),
+            required: true,
+        });
+        let columns = Columns { specs: specs.collect(), named: true };
+        let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
+        let target = ColumnTarget::new(&columns, &io)?;
+        let body = format!(" {list}, ");
+        let mut cursor = Cursor::new(body.as_bytes())?;
+        let places = names(&target, &mut cursor)?;
+        assert_eq!(cursor.remaining(), ", ".len(), "{list}");
+        Some((places.to_vec(), matches!(places, Cow::Borrowed(_))))
+    }
+
+    #[test]
+    fn names_are_known_however_they_are_listed() {
+        let declared = ["a", "b c"];
+        for (list, want) in [
+            (r#"["a", "b c"]"#, Some((vec![Some(0), Some(1)], true))),
+            (r#"["a","b c"]"#, Some((vec![Some(0), Some(1)], true))),
+            (r#"[ "a" , "b c" ]"#, Some((vec![Some(0), Some(1)], false))),
+            (r#"["b c", "a"]"#, Some((vec![Some(1), Some(0)], false))),
+            (r#"["a", "b c", "d"]"#, Some((vec![Some(0), Some(1), None], false))),
+            (r#"["a"]"#, Some((vec![Some(0)], false))),
+            (r#"["a", "b\u0020c"]"#, None),
+            (r#"["a", 1]"#, None),
+        ] {
+            assert_eq!(places(&declared, list), want, "{list}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_known_where_python_writes_them() {
+        let declared = ["säure", "\"b\\"];
+        let whole = Some((vec![Some(0), Some(1)], true));
+        assert_eq!(places(&declared, r#"["s\u00e4ure", "\"b\\"]"#), whole);
+        assert_eq!(places(&declared, r#"["s\u00E4ure", "\"b\\"]"#), None);
+        assert_eq!(places(&declared, r#"["säure", "c"]"#), Some((vec![Some(0), None], false)));
+    }
 }

@@ -5,7 +5,7 @@ use super::columns::{self, ColumnTarget, Extras};
 use super::cursor::Cursor;
 use crate::model::{GraphIo, Schema, Signature, TensorDType, TensorSpec};
 use crate::tensor::{DType, Dim, Dims};
-use crate::wire::invocations::scoring::{Decoded, Layout};
+use crate::wire::invocations::scoring::{Decoded, FORMS, Layout};
 
 /// The streaming decoder of one model.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl StreamPlan {
     pub fn decode(&self, body: &[u8]) -> Option<Decoded> {
         let mut cursor = Cursor::new(body)?;
         cursor.expect(b'{')?;
-        let form = cursor.name()?;
+        let form = FORMS.into_iter().find(|form| cursor.take_name(form))?;
         let decoded = match (&self.kind, form) {
             (Kind::Columns(target), "dataframe_split") => columns::split(target, &mut cursor)?,
             (Kind::Columns(target), "dataframe_records") => {
@@ -78,7 +78,7 @@ impl StreamPlan {
         };
         if cursor.more(b'}')? {
             // Only parameters that nobody reads may follow.
-            if self.has_params || cursor.name()? != "params" {
+            if self.has_params || !cursor.take_name("params") {
                 return None;
             }
             cursor.expect(b'{')?;

@@ -1,8 +1,8 @@
 //! Reading request bodies, with three bounds: bytes of one body, bytes of all requests, time.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_http::Payload;
@@ -10,7 +10,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use futures_util::Stream as _;
 
 use crate::batch::InferencePool;
 use crate::servable::{Pending, ScoreError, Share};
@@ -45,7 +45,8 @@ impl MessageBody for BeforeTheEnd {
     }
 }
 
-/// Reads a whole body of at most `bytes_max` bytes into the request's share of the memory.
+/// Reads a whole body of at most `bytes_max` bytes into the request's share of the memory. Also
+/// returns when it was there: `now`, unless it had to be waited for.
 ///
 /// # Errors
 /// `BodyTooLarge` before anything is read when the client announces more, else as soon as more
@@ -54,11 +55,12 @@ impl MessageBody for BeforeTheEnd {
 pub(super) async fn read(
     headers: &HeaderMap,
     payload: &mut Payload,
-    bytes_max: usize,
+    limits: Limits,
     share: &mut Share,
     pool: &InferencePool<Pending>,
-    deadline: Instant,
-) -> Result<Bytes, Failure> {
+    now: Instant,
+) -> Result<(Bytes, Instant), Failure> {
+    let Limits { bytes_max, deadline } = limits;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -67,56 +69,93 @@ pub(super) async fn read(
     if announced > bytes_max as u64 {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    let mut collect = pin!(collect(payload, announced as usize, bytes_max, share, pool));
+    let mut body = Body { pieces: Pieces::None, announced: announced as usize, bytes_max };
     // Most bodies arrive with their heads, and are there at the second look: to set a timer for
-    // them would cost as much as to read them.
+    // them would cost as much as to read them. The first look would be in vain.
     let mut looks = 0;
     let arrived = poll_fn(|context| {
         looks += 1;
-        match collect.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending if looks > 1 => Poll::Ready(None),
-            Poll::Pending => {
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
+        if looks == 1 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        Poll::Ready(body.poll(payload, share, pool, context))
     });
-    if let Some(result) = arrived.await {
-        return result;
+    if let Poll::Ready(result) = arrived.await {
+        result?;
+        return Ok((body.whole(), now));
     }
-    tokio::time::timeout_at(deadline.into(), collect)
-        .await
-        .map_err(|_elapsed| ScoreError::Expired)?
+    let rest = poll_fn(|context| body.poll(payload, share, pool, context));
+    tokio::time::timeout_at(deadline.into(), rest).await.map_err(|_| ScoreError::Expired)??;
+    Ok((body.whole(), Instant::now()))
 }
 
-async fn collect(
-    payload: &mut Payload,
+/// What a body may be, and take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) bytes_max: usize,
+    /// When nobody waits for it any more.
+    pub(super) deadline: Instant,
+}
+
+/// A body on its way in.
+struct Body {
+    pieces: Pieces,
     announced: usize,
     bytes_max: usize,
-    share: &mut Share,
-    pool: &InferencePool<Pending>,
-) -> Result<Bytes, Failure> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Failure::BodyBroken)?;
-        let read = first.len().max(rest.len());
-        if read + chunk.len() > bytes_max {
-            return Err(Failure::BodyTooLarge { bytes_max });
-        }
-        pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
-        // Most bodies come in one piece, which is kept as it is.
-        if read == 0 {
-            first = chunk;
-        } else {
-            if rest.is_empty() {
-                // What a client announces is not yet sent: memory follows what has come.
-                rest.reserve(announced.min(2 * (read + chunk.len())));
-                rest.extend_from_slice(&first);
+}
+
+/// What has come of a body. Most come in one piece, which is kept as it is.
+enum Pieces {
+    None,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Body {
+    /// Takes what has come; ready at the end of the body.
+    fn poll(
+        &mut self,
+        payload: &mut Payload,
+        share: &mut Share,
+        pool: &InferencePool<Pending>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        while let Some(chunk) = ready!(Pin::new(&mut *payload).poll_next(context)) {
+            let chunk = chunk.map_err(|_| Failure::BodyBroken)?;
+            let bytes = self.len() + chunk.len();
+            if bytes > self.bytes_max {
+                return Poll::Ready(Err(Failure::BodyTooLarge { bytes_max: self.bytes_max }));
             }
-            rest.extend_from_slice(&chunk);
+            pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
+            match &mut self.pieces {
+                Pieces::None => self.pieces = Pieces::One(chunk),
+                Pieces::One(first) => {
+                    // What a client announces is not yet sent: memory follows what has come.
+                    let mut all = BytesMut::with_capacity(self.announced.min(2 * bytes).max(bytes));
+                    all.extend_from_slice(first);
+                    all.extend_from_slice(&chunk);
+                    self.pieces = Pieces::Many(all);
+                }
+                Pieces::Many(all) => all.extend_from_slice(&chunk),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn len(&self) -> usize {
+        match &self.pieces {
+            Pieces::None => 0,
+            Pieces::One(first) => first.len(),
+            Pieces::Many(all) => all.len(),
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+
+    fn whole(self) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(first) => first,
+            Pieces::Many(all) => all.freeze(),
+        }
+    }
 }

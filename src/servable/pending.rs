@@ -161,12 +161,11 @@ impl batch::Request for Pending {
             }
             // A client that left takes no answer.
             Ok(_) if reply.is_closed() => return,
-            Ok(Computed { rows, stages }) => {
-                let start = Instant::now();
+            Ok(Computed { rows, stages, lap }) => {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
                 encoded.map(|(body, coding)| {
-                    let timing = Timing { decode: decode_time, stages, encode: start.elapsed() };
+                    let timing = Timing { decode: decode_time, stages, encode: lap.end() };
                     Answer { body, coding, timing, share }
                 })
             }

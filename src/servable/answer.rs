@@ -20,7 +20,7 @@ pub struct Request {
     pub coding: Option<Coding>,
     /// Bound on the decompressed body.
     pub body_bytes_max: usize,
-    /// When the body was there.
+    /// When the body was there: its decoding counts from here.
     pub since: Instant,
     /// When the reply is worth nothing any more.
     pub deadline: Instant,

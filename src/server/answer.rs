@@ -64,8 +64,8 @@ fn server_timing(timing: &Timing) -> HeaderValue {
     HeaderValue::from_bytes(&line.text[..line.len]).expect("digits and names are visible ASCII")
 }
 
-/// Five names, and five times of up to 17 digits before the point.
-const LINE_MAX: usize = 176;
+/// Five names, and five times of up to 20 digits before the point.
+const LINE_MAX: usize = 192;
 
 /// A short text on the stack. Every answer has one: pieces of known length are moved, where a
 /// vector would call for a copy of each.
@@ -84,23 +84,29 @@ impl Line {
 
     /// Milliseconds with three decimals.
     fn push_millis(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let (millis, micros) = (micros / 1000, (micros % 1000) as u16);
-        let digit = |number: u16| b'0' + (number % 10) as u8;
-        if millis < 10 {
-            self.push(&[digit(millis as u16)]);
+        let micros = time.subsec_micros();
+        if time.as_secs() == 0 && micros < 10_000 {
+            let [ones, tenths, hundredths, thousandths] = digits(micros);
+            self.push(&[ones, b'.', tenths, hundredths, thousandths]);
         } else {
-            self.push_long(millis);
+            self.push_long(time);
         }
-        self.push(&[b'.', digit(micros / 100), digit(micros / 10), digit(micros)]);
     }
 
     #[cold]
-    fn push_long(&mut self, number: u64) {
-        for digit in itoa::Buffer::new().format(number).bytes() {
+    fn push_long(&mut self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        for digit in itoa::Buffer::new().format(millis).bytes() {
             self.push(&[digit]);
         }
+        let [_, tenths, hundredths, thousandths] = digits(time.subsec_micros());
+        self.push(&[b'.', tenths, hundredths, thousandths]);
     }
+}
+
+/// The last four digits of a number.
+fn digits(number: u32) -> [u8; 4] {
+    [1000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8)
 }
 
 #[cfg(test)]
@@ -125,7 +131,7 @@ mod tests {
         let longest = Duration::MAX;
         let stages = Stages { queue: longest, assemble: longest, execute: longest };
         let timing = Timing { decode: longest, stages, encode: longest };
-        let text = "18446744073709551.615";
+        let text = "18446744073709551615.999";
         assert_eq!(
             server_timing(&timing).to_str().unwrap(),
             format!(

@@ -7,8 +7,6 @@ use std::time::Instant;
 
 use actix_http::Payload;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
-
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
 
@@ -45,61 +43,8 @@ impl MessageBody for BeforeTheEnd {
     }
 }
 
-/// Reads a whole body of at most `bytes_max` bytes into the request's share of the memory. Also
-/// returns when it was there: `now`, unless it had to be waited for.
-///
-/// # Errors
-/// `BodyTooLarge` before anything is read when the client announces more, else as soon as more
-/// has come; `Exhausted` when the memory for requests is taken; `Expired` when the deadline passes
-/// first; `BodyBroken` when the body ends early or is framed wrongly.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    payload: &mut Payload,
-    limits: Limits,
-    share: &mut Share,
-    pool: &InferencePool<Pending>,
-    now: Instant,
-) -> Result<(Bytes, Instant), Failure> {
-    let Limits { bytes_max, deadline } = limits;
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok())
-        .unwrap_or(0);
-    if announced > bytes_max as u64 {
-        return Err(Failure::BodyTooLarge { bytes_max });
-    }
-    let mut body = Body { pieces: Pieces::None, announced: announced as usize, bytes_max };
-    // Most bodies arrive with their heads, and are there at the second look: to set a timer for
-    // them would cost as much as to read them. The first look would be in vain.
-    let mut looks = 0;
-    let arrived = poll_fn(|context| {
-        looks += 1;
-        if looks == 1 {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(body.poll(payload, share, pool, context))
-    });
-    if let Poll::Ready(result) = arrived.await {
-        result?;
-        return Ok((body.whole(), now));
-    }
-    let rest = poll_fn(|context| body.poll(payload, share, pool, context));
-    tokio::time::timeout_at(deadline.into(), rest).await.map_err(|_| ScoreError::Expired)??;
-    Ok((body.whole(), Instant::now()))
-}
-
-/// What a body may be, and take.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) bytes_max: usize,
-    /// When nobody waits for it any more.
-    pub(super) deadline: Instant,
-}
-
 /// A body on its way in.
-struct Body {
+pub(super) struct Incoming {
     pieces: Pieces,
     announced: usize,
     bytes_max: usize,
@@ -112,7 +57,54 @@ enum Pieces {
     Many(BytesMut),
 }
 
-impl Body {
+impl Incoming {
+    /// A body of at most `bytes_max` bytes, of which the client announces `announced`.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` when it announces more.
+    pub(super) fn new(announced: u64, bytes_max: usize) -> Result<Self, Failure> {
+        if announced > bytes_max as u64 {
+            return Err(Failure::BodyTooLarge { bytes_max });
+        }
+        Ok(Self { pieces: Pieces::None, announced: announced as usize, bytes_max })
+    }
+
+    /// Reads the whole body into the request's share of the memory. Also returns when it was
+    /// there: `now`, unless it had to be waited for.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` as soon as more has come than may; `Exhausted` when the memory for requests
+    /// is taken; `Expired` when the deadline passes first; `BodyBroken` when the body ends early
+    /// or is framed wrongly.
+    pub(super) async fn read(
+        mut self,
+        payload: &mut Payload,
+        share: &mut Share,
+        pool: &InferencePool<Pending>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(Bytes, Instant), Failure> {
+        // Most bodies arrive with their heads, and are there at the second look: to set a timer
+        // for them would cost as much as to read them. The first look would be in vain.
+        let mut looks = 0;
+        let arrived = poll_fn(|context| {
+            looks += 1;
+            if looks == 1 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(self.poll(payload, share, pool, context))
+        });
+        if let Poll::Ready(result) = arrived.await {
+            result?;
+            return Ok((self.whole(), now));
+        }
+        let rest = poll_fn(|context| self.poll(payload, share, pool, context));
+        let timely = tokio::time::timeout_at(deadline.into(), rest).await;
+        timely.map_err(|_elapsed| ScoreError::Expired)??;
+        Ok((self.whole(), Instant::now()))
+    }
+
     /// Takes what has come; ready at the end of the body.
     fn poll(
         &mut self,

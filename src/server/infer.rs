@@ -19,7 +19,7 @@ use crate::servable::{
 
 use super::accept::{answer_coding, body_coding};
 use super::answer::respond;
-use super::body;
+use super::body::{Incoming, with_rest};
 use super::error::{self, APPLICATION_JSON, Failure};
 use super::options::ServerOptions;
 use super::route::{self, Route};
@@ -71,7 +71,7 @@ pub(super) async fn handle(
     };
     // Nobody has read the request's body to its end.
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        return Ok(early.map_body(|_, body| body::with_rest(body, payload)));
+        return Ok(early.map_body(|_, body| with_rest(body, payload)));
     }
     Ok(early)
 }
@@ -81,25 +81,18 @@ fn find(request: &Request, worker: &Worker) -> Result<Arc<Servable>, Response<Bo
     // Borrowed for the look-up, not for the wait.
     let table = worker.shared.table.load();
     let is_model = |name: &str| table.contains(name);
+    let page =
+        |content_type, text: &'static str| Err(error::respond(StatusCode::OK, content_type, text));
     match route::resolve(request.method().as_str(), request.path(), is_model) {
         Route::Invocations(None) => Ok(table.default_servable()),
         Route::Invocations(Some(name)) => table.get(&name).ok_or_else(error::not_found),
-        other => Err(page(request, &other)),
-    }
-}
-
-/// The answer to a request that is for no model.
-#[cold]
-fn page(request: &Request, route: &Route) -> Response<BoxBody> {
-    let ok = |content_type, text: &'static str| error::respond(StatusCode::OK, content_type, text);
-    match route {
-        Route::Health => ok(APPLICATION_JSON, "\n"),
-        Route::Version => ok(APPLICATION_JSON, MLFLOW_VERSION),
-        Route::Docs => ok(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),
-        Route::OpenApi => ok(APPLICATION_JSON, OPENAPI),
-        Route::MethodNotAllowed { allow } => error::method_not_allowed(allow),
-        Route::Redirect { path } => redirect(request, path),
-        Route::Invocations(_) | Route::NotFound => error::not_found(),
+        Route::Health => page(APPLICATION_JSON, "\n"),
+        Route::Version => page(APPLICATION_JSON, MLFLOW_VERSION),
+        Route::Docs => page(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),
+        Route::OpenApi => page(APPLICATION_JSON, OPENAPI),
+        Route::MethodNotAllowed { allow } => Err(error::method_not_allowed(allow)),
+        Route::Redirect { path } => Err(redirect(request, &path)),
+        Route::NotFound => Err(error::not_found()),
     }
 }
 
@@ -115,8 +108,8 @@ async fn score(
     let now = Instant::now();
     let deadline = now + timeout(headers, options.request_timeout)?;
     let coding = body_coding(headers)?;
-    let limits = body::Limits { bytes_max: options.body_bytes_max, deadline };
-    let (body, since) = body::read(headers, payload, limits, &mut share, pool, now).await?;
+    let incoming = Incoming::new(announced(headers), options.body_bytes_max)?;
+    let (body, since) = incoming.read(payload, &mut share, pool, now, deadline).await?;
     let request = servable::Request {
         content_type: content_type(headers),
         body,
@@ -141,10 +134,15 @@ fn timeout(headers: &HeaderMap, limit: Duration) -> Result<Duration, Failure> {
     }
 }
 
+/// Bytes of the body, as its client announces; 0 if it does not.
+fn announced(headers: &HeaderMap) -> u64 {
+    let text = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// The header's text. Bytes beyond ASCII are read as Latin-1, as Python servers do.
 fn content_type(headers: &HeaderMap) -> Option<Cow<'static, str>> {
-    let value = headers.get(header::CONTENT_TYPE)?;
-    Some(match value.as_bytes() {
+    Some(match headers.get(header::CONTENT_TYPE)?.as_bytes() {
         b"application/json" => Cow::Borrowed("application/json"),
         bytes => bytes.iter().copied().map(char::from).collect(),
     })

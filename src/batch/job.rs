@@ -1,5 +1,6 @@
 //! What waits in a queue.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::backend::RunError;
@@ -41,6 +42,24 @@ pub trait Request: Send + 'static {
 pub struct Computed<'a> {
     pub rows: OutputRows<'a>,
     pub stages: Stages,
+    pub lap: &'a Lap,
+}
+
+/// Times what is done one after the other: the clock is read once between two.
+#[derive(Debug)]
+pub struct Lap(Cell<Instant>);
+
+impl Lap {
+    /// The first lap begins `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Cell::new(now))
+    }
+
+    /// Ends a lap, which took so long, and begins the next.
+    pub fn end(&self) -> Duration {
+        let now = Instant::now();
+        now - self.0.replace(now)
+    }
 }
 
 /// Where a request's time went before its answer was written.

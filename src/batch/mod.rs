@@ -23,7 +23,7 @@ mod turn;
 pub use contain::contain;
 pub use express::ExpressLane;
 pub use handover::Handover;
-pub use job::{Computed, Failure, Job, Request, Stages};
+pub use job::{Computed, Failure, Job, Lap, Request, Stages};
 pub use lane::{Lane, LaneChoice};
 pub use policy::{BatchLimits, QueueLimits, Rejected};
 pub use runner::{Runner, RunnerOptions};

@@ -11,7 +11,7 @@ use crate::tune::Costs;
 
 use super::assemble::{gather, has_rows};
 use super::lane::{EXPRESS_RUN_MAX, EXPRESS_STALL, HAND_OVER};
-use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Request, Stages, contain};
+use super::{BatchLimits, Computed, Failure, Job, Lane, LaneChoice, Lap, Request, Stages, contain};
 
 /// Weight of the past in the running mean of a model's pace, in samples.
 const PACE_SAMPLES: f32 = 16.0;
@@ -246,18 +246,17 @@ impl Runner {
             self.stop_merging(&outputs, rows);
             return Err(jobs);
         }
-        self.observe(rows, end - assembled);
+        let (assemble, execute) = (assembled - start, end - assembled);
+        self.observe(rows, execute);
+        let lap = Lap::new(end);
         let mut first = 0;
         for job in jobs {
             let last = first + job.weight();
             let rows = OutputRows { outputs: &outputs, rows: Some(first..last) };
             first = last;
-            let stages = Stages {
-                queue: start.saturating_duration_since(job.since),
-                assemble: assembled - start,
-                execute: end - assembled,
-            };
-            job.request.answer(Ok(Computed { rows, stages }));
+            let queue = start.saturating_duration_since(job.since);
+            let stages = Stages { queue, assemble, execute };
+            job.request.answer(Ok(Computed { rows, stages, lap: &lap }));
         }
         Ok(())
     }
@@ -277,7 +276,8 @@ impl Runner {
                     assemble: Duration::ZERO,
                     execute: end - start,
                 };
-                request.answer(Ok(Computed { rows: OutputRows::all(&outputs), stages }));
+                let rows = OutputRows::all(&outputs);
+                request.answer(Ok(Computed { rows, stages, lap: &Lap::new(end) }));
             }
             Err(failure) => request.answer(Err(failure.into())),
         }

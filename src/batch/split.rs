@@ -9,7 +9,7 @@ use crate::model::{Output, OutputRows};
 use crate::tensor::Tensor;
 
 use super::assemble::{has_rows, join, part_rows};
-use super::{Computed, Failure, Job, Request, Runner, Stages};
+use super::{Computed, Failure, Job, Lap, Request, Runner, Stages};
 
 /// A request in parts. Shared by the threads that run them.
 pub(super) struct Split<R> {
@@ -165,7 +165,9 @@ impl<R: Request> Split<R> {
         let (Some(request), stages) = taken else { return };
         match result {
             Ok(outputs) => {
-                request.answer(Ok(Computed { rows: OutputRows::all(&outputs), stages }));
+                let rows = OutputRows::all(&outputs);
+                let lap = Lap::new(Instant::now());
+                request.answer(Ok(Computed { rows, stages, lap: &lap }));
             }
             Err(failure) => request.answer(Err(failure.into())),
         }

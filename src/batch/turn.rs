@@ -35,7 +35,9 @@ impl<R: Request> Turn<R> {
         // requests have arrived.
         let waiting = Rc::clone(&self.waiting);
         tokio::task::spawn_local(async move {
-            let jobs = waiting.take();
+            // The next turn is likely to bring as many.
+            let room = Vec::with_capacity(waiting.borrow().len());
+            let jobs = waiting.replace(room);
             work(jobs).await;
         });
     }

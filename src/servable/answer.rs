@@ -1,5 +1,6 @@
 //! What goes into a servable and what comes out of it.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,12 +14,14 @@ use super::{Exhausted, Share};
 
 /// One request as it came over the wire, its body read but not looked at.
 pub struct Request {
-    pub content_type: Option<String>,
+    pub content_type: Option<Cow<'static, str>>,
     pub body: Bytes,
     /// How the body is compressed.
     pub coding: Option<Coding>,
     /// Bound on the decompressed body.
     pub body_bytes_max: usize,
+    /// When the body was there: its decoding counts from here.
+    pub since: Instant,
     /// When the reply is worth nothing any more.
     pub deadline: Instant,
     pub compress: Option<Compress>,

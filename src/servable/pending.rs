@@ -1,5 +1,6 @@
 //! One admitted request on its way through the batcher.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,8 @@ pub(super) type Reply = oneshot::Receiver<Result<Answer, ScoreError>>;
 /// An admitted request. Gets exactly one reply, unless the client is gone.
 pub struct Pending {
     servable: Arc<Servable>,
-    /// Until it is decoded.
-    body: Option<Body>,
+    /// Until it is decoded. Boxed: few requests wait so, and every request is moved a few times.
+    body: Option<Box<Body>>,
     layout: Layout,
     decode_time: Duration,
     compress: Option<Compress>,
@@ -33,7 +34,7 @@ pub struct Pending {
 /// A body that the event loop could not, or should not, decode.
 struct Body {
     bytes: Bytes,
-    content_type: Option<String>,
+    content_type: Option<Cow<'static, str>>,
     coding: Option<Coding>,
     bytes_max: usize,
     /// Whether the decoder of usual bodies has given it up already.
@@ -49,7 +50,8 @@ impl Pending {
         decode_time: Duration,
     ) -> Result<(Self, Vec<Tensor>, Reply), ScoreError> {
         // The body's memory is free from here on; the wait may be long.
-        let (mut pending, _body, reply) = Self::new(servable, request);
+        let Request { deadline, compress, share, .. } = request;
+        let (mut pending, reply) = Self::new(servable, None, deadline, compress, share);
         pending.decode_time = decode_time;
         let feeds = pending.keep(decoded)?;
         Ok((pending, feeds, reply))
@@ -62,20 +64,23 @@ impl Pending {
         request: Request,
         is_unusual: bool,
     ) -> (Self, Reply) {
-        let (pending, body, reply) = Self::new(servable, request);
-        (Self { body: Some(Body { is_unusual, ..body }), ..pending }, reply)
+        let Request { content_type, body: bytes, coding, deadline, compress, share, .. } = request;
+        let bytes_max = request.body_bytes_max;
+        let body = Box::new(Body { bytes, content_type, coding, bytes_max, is_unusual });
+        Self::new(servable, Some(body), deadline, compress, share)
     }
 
-    /// A request without its body, and the body.
-    fn new(servable: &Arc<Servable>, request: Request) -> (Self, Body, Reply) {
-        let Request { content_type, body, coding, body_bytes_max, deadline, compress, share } =
-            request;
+    fn new(
+        servable: &Arc<Servable>,
+        body: Option<Box<Body>>,
+        deadline: Instant,
+        compress: Option<Compress>,
+        share: Share,
+    ) -> (Self, Reply) {
         let (reply, answer) = oneshot::channel();
-        let bytes_max = body_bytes_max;
-        let body = Body { bytes: body, content_type, coding, bytes_max, is_unusual: false };
         let pending = Self {
             servable: Arc::clone(servable),
-            body: None,
+            body,
             layout: Layout::Records,
             decode_time: Duration::ZERO,
             compress,
@@ -83,7 +88,7 @@ impl Pending {
             share,
             reply,
         };
-        (pending, body, answer)
+        (pending, answer)
     }
 
     /// Takes note of what the body was decoded to.
@@ -156,12 +161,11 @@ impl batch::Request for Pending {
             }
             // A client that left takes no answer.
             Ok(_) if reply.is_closed() => return,
-            Ok(Computed { rows, stages }) => {
-                let start = Instant::now();
+            Ok(Computed { rows, stages, lap }) => {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
                 encoded.map(|(body, coding)| {
-                    let timing = Timing { decode: decode_time, stages, encode: start.elapsed() };
+                    let timing = Timing { decode: decode_time, stages, encode: lap.end() };
                     Answer { body, coding, timing, share }
                 })
             }

@@ -87,7 +87,7 @@ impl Servable {
 
     /// Decodes a request, if that is quick, and hands it to the batcher.
     fn send(self: &Arc<Self>, lanes: &Lanes<'_>, request: Request) -> Result<Sent, ScoreError> {
-        let now = Instant::now();
+        let since = request.since;
         let is_inline = request.body.len() <= DECODE_INLINE_BYTES_MAX && request.coding.is_none();
         let decode = || {
             let usual =
@@ -97,11 +97,11 @@ impl Servable {
         let Some(decoded) = contain(&self.id, decode)? else {
             let body = BodySize { bytes: request.body.len(), is_packed: request.coding.is_some() };
             let (pending, reply) = Pending::undecoded(self, request, is_inline);
-            lanes.pool.push_undecoded(&self.runner, pending, body, now)?;
+            lanes.pool.push_undecoded(&self.runner, pending, body, since)?;
             return Ok(Sent::Queued(reply));
         };
         let end = Instant::now();
-        let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - now)?;
+        let (pending, feeds, reply) = Pending::decoded(self, request, decoded, end - since)?;
         let job = Job::new(pending, feeds, end);
         if self.runner.is_express(&job) {
             lanes.express.push(&self.runner, job);

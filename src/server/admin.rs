@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_http::Response;
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpServer};
 use serde_json::{Value, json};
 
 use super::admin_status::ModelStatus;
@@ -69,7 +71,7 @@ pub fn listen_admin(options: &AdminOptions, view: Arc<AdminView>) -> io::Result<
 }
 
 /// Answers any request to the admin port.
-async fn handle(request: HttpRequest, view: Data<AdminView>) -> HttpResponse {
+async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody> {
     let path = percent_decode(request.path());
     let Some(endpoint) = endpoint(&path) else { return error::not_found() };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
@@ -111,8 +113,8 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
     })
 }
 
-fn answer(status: StatusCode, body: &Value) -> HttpResponse {
-    error::start(status, APPLICATION_JSON).body(body.to_string())
+fn answer(status: StatusCode, body: &Value) -> Response<BoxBody> {
+    error::respond(status, APPLICATION_JSON, body.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_http::Response;
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -14,22 +15,23 @@ use super::error::{self, APPLICATION_JSON};
 /// Answers from this size on count as memory until they are sent; smaller ones are gone soon.
 const COUNTED_BYTES_MIN: usize = 64 << 10;
 
-static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The response of a scored request.
-pub(super) fn respond(answer: Answer) -> HttpResponse {
+pub(super) fn respond(answer: Answer) -> Response<BoxBody> {
     let Answer { body, coding, timing, share } = answer;
-    let mut response = error::start(StatusCode::OK, APPLICATION_JSON);
-    response.insert_header((SERVER_TIMING.clone(), server_timing(&timing)));
+    let body = match body.len() {
+        ..COUNTED_BYTES_MIN => Bytes::from(body),
+        _ => Bytes::from_owner(Counted { body, _share: share }),
+    };
+    let mut response = error::respond(StatusCode::OK, APPLICATION_JSON, body);
+    let headers = response.headers_mut();
+    headers.insert(SERVER_TIMING, server_timing(&timing));
     if let Some(coding) = coding {
-        let name = HeaderValue::from_static(coding.name());
-        response.insert_header((header::CONTENT_ENCODING, name));
-        response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
-    if body.len() < COUNTED_BYTES_MIN {
-        return response.body(body);
-    }
-    response.body(Bytes::from_owner(Counted { body, _share: share }))
+    response
 }
 
 /// A body with the memory that it holds.
@@ -48,29 +50,63 @@ impl AsRef<[u8]> for Counted {
 /// `decode;dur=0.012, queue;dur=0.000, ...`.
 fn server_timing(timing: &Timing) -> HeaderValue {
     let Timing { decode, stages, encode } = timing;
-    let mut text = Vec::with_capacity(112);
-    for (name, time) in [
-        ("decode;dur=", *decode),
-        (", queue;dur=", stages.queue),
-        (", assemble;dur=", stages.assemble),
-        (", execute;dur=", stages.execute),
-        (", encode;dur=", *encode),
-    ] {
-        text.extend_from_slice(name.as_bytes());
-        write_millis(time, &mut text);
-    }
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits and names are visible ASCII")
+    let mut line = Line { text: [0; LINE_MAX], len: 0 };
+    line.push(b"decode;dur=");
+    line.push_millis(*decode);
+    line.push(b", queue;dur=");
+    line.push_millis(stages.queue);
+    line.push(b", assemble;dur=");
+    line.push_millis(stages.assemble);
+    line.push(b", execute;dur=");
+    line.push_millis(stages.execute);
+    line.push(b", encode;dur=");
+    line.push_millis(*encode);
+    HeaderValue::from_bytes(&line.text[..line.len]).expect("digits and names are visible ASCII")
 }
 
-/// Milliseconds with three decimals.
-fn write_millis(time: Duration, text: &mut Vec<u8>) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    text.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
-    let fraction = (micros % 1000) as u16;
-    text.push(b'.');
-    for digit in [fraction / 100, fraction / 10 % 10, fraction % 10] {
-        text.push(b'0' + digit as u8);
+/// Five names, and five times of up to 20 digits before the point.
+const LINE_MAX: usize = 192;
+
+/// A short text on the stack. Every answer has one: pieces of known length are moved, where a
+/// vector would call for a copy of each.
+struct Line {
+    text: [u8; LINE_MAX],
+    len: usize,
+}
+
+impl Line {
+    fn push<const N: usize>(&mut self, piece: &[u8; N]) {
+        if let Some(to) = self.text[self.len..].first_chunk_mut() {
+            *to = *piece;
+            self.len += N;
+        }
     }
+
+    /// Milliseconds with three decimals.
+    fn push_millis(&mut self, time: Duration) {
+        let micros = time.subsec_micros();
+        if time.as_secs() == 0 && micros < 10_000 {
+            let [ones, tenths, hundredths, thousandths] = digits(micros);
+            self.push(&[ones, b'.', tenths, hundredths, thousandths]);
+        } else {
+            self.push_long(time);
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        for digit in itoa::Buffer::new().format(millis).bytes() {
+            self.push(&[digit]);
+        }
+        let [_, tenths, hundredths, thousandths] = digits(time.subsec_micros());
+        self.push(&[b'.', tenths, hundredths, thousandths]);
+    }
+}
+
+/// The last four digits of a number.
+fn digits(number: u32) -> [u8; 4] {
+    [1000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8)
 }
 
 #[cfg(test)]
@@ -87,6 +123,21 @@ mod tests {
             server_timing(&timing).to_str().unwrap(),
             "decode;dur=0.007, queue;dur=1234.567, assemble;dur=0.010, execute;dur=0.100, \
              encode;dur=0.000"
+        );
+    }
+
+    #[test]
+    fn the_longest_times_fit() {
+        let longest = Duration::MAX;
+        let stages = Stages { queue: longest, assemble: longest, execute: longest };
+        let timing = Timing { decode: longest, stages, encode: longest };
+        let text = "18446744073709551615.999";
+        assert_eq!(
+            server_timing(&timing).to_str().unwrap(),
+            format!(
+                "decode;dur={text}, queue;dur={text}, assemble;dur={text}, execute;dur={text}, \
+                 encode;dur={text}"
+            )
         );
     }
 }

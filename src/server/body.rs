@@ -1,16 +1,14 @@
 //! Reading request bodies, with three bounds: bytes of one body, bytes of all requests, time.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_http::Payload;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
-
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use futures_util::Stream as _;
 
 use crate::batch::InferencePool;
 use crate::servable::{Pending, ScoreError, Share};
@@ -45,78 +43,111 @@ impl MessageBody for BeforeTheEnd {
     }
 }
 
-/// Reads a whole body of at most `bytes_max` bytes into the request's share of the memory.
-///
-/// # Errors
-/// `BodyTooLarge` before anything is read when the client announces more, else as soon as more
-/// has come; `Exhausted` when the memory for requests is taken; `Expired` when the deadline passes
-/// first; `BodyBroken` when the body ends early or is framed wrongly.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    payload: &mut Payload,
-    bytes_max: usize,
-    share: &mut Share,
-    pool: &InferencePool<Pending>,
-    deadline: Instant,
-) -> Result<Bytes, Failure> {
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok())
-        .unwrap_or(0);
-    if announced > bytes_max as u64 {
-        return Err(Failure::BodyTooLarge { bytes_max });
-    }
-    let mut collect = pin!(collect(payload, announced as usize, bytes_max, share, pool));
-    // Most bodies arrive with their heads, and are there at the second look: to set a timer for
-    // them would cost as much as to read them.
-    let mut looks = 0;
-    let arrived = poll_fn(|context| {
-        looks += 1;
-        match collect.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending if looks > 1 => Poll::Ready(None),
-            Poll::Pending => {
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
-    });
-    if let Some(result) = arrived.await {
-        return result;
-    }
-    tokio::time::timeout_at(deadline.into(), collect)
-        .await
-        .map_err(|_elapsed| ScoreError::Expired)?
-}
-
-async fn collect(
-    payload: &mut Payload,
+/// A body on its way in.
+pub(super) struct Incoming {
+    pieces: Pieces,
     announced: usize,
     bytes_max: usize,
-    share: &mut Share,
-    pool: &InferencePool<Pending>,
-) -> Result<Bytes, Failure> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Failure::BodyBroken)?;
-        let read = first.len().max(rest.len());
-        if read + chunk.len() > bytes_max {
+}
+
+/// What has come of a body. Most come in one piece, which is kept as it is.
+enum Pieces {
+    None,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Incoming {
+    /// A body of at most `bytes_max` bytes, of which the client announces `announced`.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` when it announces more.
+    pub(super) fn new(announced: u64, bytes_max: usize) -> Result<Self, Failure> {
+        if announced > bytes_max as u64 {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
-        pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
-        // Most bodies come in one piece, which is kept as it is.
-        if read == 0 {
-            first = chunk;
-        } else {
-            if rest.is_empty() {
-                // What a client announces is not yet sent: memory follows what has come.
-                rest.reserve(announced.min(2 * (read + chunk.len())));
-                rest.extend_from_slice(&first);
+        Ok(Self { pieces: Pieces::None, announced: announced as usize, bytes_max })
+    }
+
+    /// Reads the whole body into the request's share of the memory. Also returns when it was
+    /// there: `now`, unless it had to be waited for.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` as soon as more has come than may; `Exhausted` when the memory for requests
+    /// is taken; `Expired` when the deadline passes first; `BodyBroken` when the body ends early
+    /// or is framed wrongly.
+    pub(super) async fn read(
+        mut self,
+        payload: &mut Payload,
+        share: &mut Share,
+        pool: &InferencePool<Pending>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(Bytes, Instant), Failure> {
+        // Most bodies arrive with their heads, and are there at the second look: to set a timer
+        // for them would cost as much as to read them. The first look would be in vain.
+        let mut looks = 0;
+        let arrived = poll_fn(|context| {
+            looks += 1;
+            if looks == 1 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            rest.extend_from_slice(&chunk);
+            Poll::Ready(self.poll(payload, share, pool, context))
+        });
+        if let Poll::Ready(result) = arrived.await {
+            result?;
+            return Ok((self.whole(), now));
+        }
+        let rest = poll_fn(|context| self.poll(payload, share, pool, context));
+        let timely = tokio::time::timeout_at(deadline.into(), rest).await;
+        timely.map_err(|_elapsed| ScoreError::Expired)??;
+        Ok((self.whole(), Instant::now()))
+    }
+
+    /// Takes what has come; ready at the end of the body.
+    fn poll(
+        &mut self,
+        payload: &mut Payload,
+        share: &mut Share,
+        pool: &InferencePool<Pending>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        while let Some(chunk) = ready!(Pin::new(&mut *payload).poll_next(context)) {
+            let chunk = chunk.map_err(|_| Failure::BodyBroken)?;
+            let bytes = self.len() + chunk.len();
+            if bytes > self.bytes_max {
+                return Poll::Ready(Err(Failure::BodyTooLarge { bytes_max: self.bytes_max }));
+            }
+            pool.or_sweep(|| share.grow(chunk.len())).map_err(ScoreError::Exhausted)?;
+            match &mut self.pieces {
+                Pieces::None => self.pieces = Pieces::One(chunk),
+                Pieces::One(first) => {
+                    // What a client announces is not yet sent: memory follows what has come.
+                    let mut all = BytesMut::with_capacity(self.announced.min(2 * bytes).max(bytes));
+                    all.extend_from_slice(first);
+                    all.extend_from_slice(&chunk);
+                    self.pieces = Pieces::Many(all);
+                }
+                Pieces::Many(all) => all.extend_from_slice(&chunk),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn len(&self) -> usize {
+        match &self.pieces {
+            Pieces::None => 0,
+            Pieces::One(first) => first.len(),
+            Pieces::Many(all) => all.len(),
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+
+    fn whole(self) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(first) => first,
+            Pieces::Many(all) => all.freeze(),
+        }
+    }
 }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use actix_http::Response;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::http::header::{self, HeaderValue};
 
 use crate::backend::RunError;
 use crate::servable::{Exhausted, ScoreError};
@@ -27,6 +28,9 @@ const SCHEMA_TEXT: &str = "Failed to enforce model input schema. Please check yo
 /// When a refused client may try again. A full queue empties in milliseconds; whole seconds are
 /// the finest the header can say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The name that every response gives.
+pub(super) const SERVER: HeaderValue = HeaderValue::from_static("flowgate");
 
 /// Why a request was not answered with 200.
 #[derive(Debug)]
@@ -85,7 +89,7 @@ impl Failure {
     }
 
     /// The answer to a request that failed so.
-    pub(super) fn response(self, schema_details: bool) -> HttpResponse {
+    pub(super) fn response(self, schema_details: bool) -> Response<BoxBody> {
         match self {
             Self::BodyTooLarge { bytes_max } => too_large("request body", bytes_max),
             Self::BadTimeout => envelope(
@@ -106,7 +110,7 @@ impl Failure {
     }
 }
 
-fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
+fn score_failure(error: ScoreError, schema_details: bool) -> Response<BoxBody> {
     match error {
         ScoreError::Wire(error) => wire_failure(&error, schema_details),
         ScoreError::Coding(CodingError::TooLarge { bytes_max }) => {
@@ -137,7 +141,7 @@ fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
             retry_later(&EXHAUSTED, "The server's memory for requests is taken. Try again later.")
         }
         ScoreError::Closed => retry_later(&UNAVAILABLE, "The server is shutting down."),
-        ScoreError::Expired => plain(StatusCode::GATEWAY_TIMEOUT, APPLICATION_JSON, TIMEOUT_TEXT),
+        ScoreError::Expired => respond(StatusCode::GATEWAY_TIMEOUT, APPLICATION_JSON, TIMEOUT_TEXT),
         ScoreError::Lost => {
             envelope(&INTERNAL, "Internal error. The server's log has the details.")
         }
@@ -147,7 +151,7 @@ fn score_failure(error: ScoreError, schema_details: bool) -> HttpResponse {
     }
 }
 
-fn wire_failure(error: &WireError, schema_details: bool) -> HttpResponse {
+fn wire_failure(error: &WireError, schema_details: bool) -> Response<BoxBody> {
     match error.kind {
         WireErrorKind::UnsupportedMediaType => unsupported_media_type(&error.message),
         WireErrorKind::BadRequest => envelope(&BAD_REQUEST, &error.message),
@@ -157,56 +161,56 @@ fn wire_failure(error: &WireError, schema_details: bool) -> HttpResponse {
     }
 }
 
-pub(super) const APPLICATION_JSON: &str = "application/json";
+pub(super) const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// 404 as FastAPI says it.
-pub(super) fn not_found() -> HttpResponse {
-    plain(StatusCode::NOT_FOUND, APPLICATION_JSON, r#"{"detail":"Not Found"}"#)
+pub(super) fn not_found() -> Response<BoxBody> {
+    respond(StatusCode::NOT_FOUND, APPLICATION_JSON, r#"{"detail":"Not Found"}"#)
 }
 
 /// 405 as FastAPI says it.
-pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
-    start(StatusCode::METHOD_NOT_ALLOWED, APPLICATION_JSON)
-        .insert_header((header::ALLOW, allow))
-        .body(r#"{"detail":"Method Not Allowed"}"#)
+pub(super) fn method_not_allowed(allow: &'static str) -> Response<BoxBody> {
+    let text = r#"{"detail":"Method Not Allowed"}"#;
+    let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, APPLICATION_JSON, text);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
-fn unsupported_media_type(text: &str) -> HttpResponse {
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    start(status, "text/plain; charset=utf-8").body(text.to_owned())
+fn unsupported_media_type(text: &str) -> Response<BoxBody> {
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    respond(StatusCode::UNSUPPORTED_MEDIA_TYPE, plain, text.to_owned())
 }
 
-fn too_large(what: &str, bytes_max: usize) -> HttpResponse {
+fn too_large(what: &str, bytes_max: usize) -> Response<BoxBody> {
     let message = format!("The {what} is too large: expected at most {bytes_max} bytes, got more.");
     envelope(&TOO_LARGE, &message)
 }
 
-fn retry_later(class: &Class, message: &str) -> HttpResponse {
+fn retry_later(class: &Class, message: &str) -> Response<BoxBody> {
     let mut response = envelope(class, message);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     response
 }
 
-fn envelope(class: &Class, message: &str) -> HttpResponse {
+fn envelope(class: &Class, message: &str) -> Response<BoxBody> {
     let Class(status, error_code, sqlstate, error_class) = class;
     let mut body = format!("{{\"error_code\": \"{error_code}\", \"message\": ").into_bytes();
     write_json_string(&mut body, message);
     let rest = format!(", \"sqlstate\": \"{sqlstate}\", \"error_class\": \"{error_class}\"}}");
     body.extend_from_slice(rest.as_bytes());
-    start(*status, APPLICATION_JSON).body(body)
+    respond(*status, APPLICATION_JSON, body)
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: &'static str) -> HttpResponse {
-    start(status, content_type).body(body)
-}
-
-/// Begins any response of ours.
-pub(super) fn start(status: StatusCode, content_type: &'static str) -> HttpResponseBuilder {
-    const SERVER: (HeaderName, HeaderValue) =
-        (header::SERVER, HeaderValue::from_static("flowgate"));
-    let mut response = HttpResponse::build(status);
-    response.insert_header(SERVER);
-    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
+/// Any response of ours.
+pub(super) fn respond(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: impl MessageBody + 'static,
+) -> Response<BoxBody> {
+    let mut response = Response::with_body(status, BoxBody::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, SERVER);
+    headers.insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -217,7 +221,7 @@ mod tests {
     use super::*;
     use crate::batch::Rejected;
 
-    async fn text(response: HttpResponse) -> String {
+    async fn text(response: Response<BoxBody>) -> String {
         String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap()
     }
 

@@ -1,12 +1,13 @@
 //! The one request handler.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_http::{HttpMessage as _, Payload, Request, Response};
-use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -18,7 +19,7 @@ use crate::servable::{
 
 use super::accept::{answer_coding, body_coding};
 use super::answer::respond;
-use super::body;
+use super::body::{Incoming, with_rest};
 use super::error::{self, APPLICATION_JSON, Failure};
 use super::options::ServerOptions;
 use super::relief::Relief;
@@ -58,55 +59,47 @@ pub(super) struct Worker {
 }
 
 /// Answers any request.
-pub(super) async fn handle(mut request: Request, worker: Rc<Worker>) -> Response<BoxBody> {
+pub(super) async fn handle(
+    mut request: Request,
+    worker: Rc<Worker>,
+) -> Result<Response<BoxBody>, Infallible> {
     let mut payload = request.take_payload();
-    let response = answer(&request, &mut payload, &worker).await;
+    let early = match find(&request, &worker) {
+        Ok(servable) => match score(&servable, request.headers(), &mut payload, &worker).await {
+            Ok(answer) => return Ok(respond(answer)),
+            Err(failure) => {
+                if failure.is_overload() {
+                    worker.relief.note_refused();
+                }
+                failure.response(worker.shared.options.schema_details)
+            }
+        },
+        Err(response) => response,
+    };
+    // Nobody has read the request's body to its end.
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        return response.map_body(|_, body| body::with_rest(body, payload)).into();
+        return Ok(early.map_body(|_, body| with_rest(body, payload)));
     }
-    response.into()
+    Ok(early)
 }
 
-async fn answer(request: &Request, payload: &mut Payload, worker: &Worker) -> HttpResponse {
+/// The model that a request is for, or the answer to a request that is for none.
+fn find(request: &Request, worker: &Worker) -> Result<Arc<Servable>, Response<BoxBody>> {
+    // Borrowed for the look-up, not for the wait.
     let table = worker.shared.table.load();
     let is_model = |name: &str| table.contains(name);
+    let page =
+        |content_type, text: &'static str| Err(error::respond(StatusCode::OK, content_type, text));
     match route::resolve(request.method().as_str(), request.path(), is_model) {
-        Route::Health => error::start(StatusCode::OK, APPLICATION_JSON).body("\n"),
-        Route::Version => error::start(StatusCode::OK, APPLICATION_JSON).body(MLFLOW_VERSION),
-        Route::Docs => error::start(StatusCode::OK, "text/html; charset=utf-8").body(DOCS_PAGE),
-        Route::OpenApi => error::start(StatusCode::OK, APPLICATION_JSON).body(OPENAPI),
-        Route::Invocations(name) => {
-            let servable = match name {
-                None => Some(table.default_servable()),
-                Some(name) => table.get(&name),
-            };
-            // Borrowed for the look-up, not for the wait.
-            drop(table);
-            match servable {
-                None => error::not_found(),
-                Some(servable) => invoke(&servable, request.headers(), payload, worker).await,
-            }
-        }
-        Route::MethodNotAllowed { allow } => error::method_not_allowed(allow),
-        Route::Redirect { path } => redirect(request, &path),
-        Route::NotFound => error::not_found(),
-    }
-}
-
-async fn invoke(
-    servable: &Arc<Servable>,
-    headers: &HeaderMap,
-    payload: &mut Payload,
-    worker: &Worker,
-) -> HttpResponse {
-    match score(servable, headers, payload, worker).await {
-        Ok(answer) => respond(answer),
-        Err(failure) => {
-            if failure.is_overload() {
-                worker.relief.note_refused();
-            }
-            failure.response(worker.shared.options.schema_details)
-        }
+        Route::Invocations(None) => Ok(table.default_servable()),
+        Route::Invocations(Some(name)) => table.get(&name).ok_or_else(error::not_found),
+        Route::Health => page(APPLICATION_JSON, "\n"),
+        Route::Version => page(APPLICATION_JSON, MLFLOW_VERSION),
+        Route::Docs => page(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),
+        Route::OpenApi => page(APPLICATION_JSON, OPENAPI),
+        Route::MethodNotAllowed { allow } => Err(error::method_not_allowed(allow)),
+        Route::Redirect { path } => Err(redirect(request, &path)),
+        Route::NotFound => Err(error::not_found()),
     }
 }
 
@@ -119,15 +112,17 @@ async fn score(
     let Worker { shared, express, handover, .. } = worker;
     let Shared { pool, budget, options, .. } = &**shared;
     let mut share = pool.or_sweep(|| budget.enter()).map_err(ScoreError::Exhausted)?;
-    let deadline = Instant::now() + timeout(headers, options.request_timeout)?;
+    let now = Instant::now();
+    let deadline = now + timeout(headers, options.request_timeout)?;
     let coding = body_coding(headers)?;
-    let body_bytes_max = options.body_bytes_max;
-    let body = body::read(headers, payload, body_bytes_max, &mut share, pool, deadline).await?;
+    let incoming = Incoming::new(announced(headers), options.body_bytes_max)?;
+    let (body, since) = incoming.read(payload, &mut share, pool, now, deadline).await?;
     let request = servable::Request {
         content_type: content_type(headers),
         body,
         coding,
-        body_bytes_max,
+        body_bytes_max: options.body_bytes_max,
+        since,
         deadline,
         compress: answer_coding(headers)
             .map(|coding| Compress { coding, bytes_min: options.compress_bytes_min }),
@@ -146,17 +141,22 @@ fn timeout(headers: &HeaderMap, limit: Duration) -> Result<Duration, Failure> {
     }
 }
 
+/// Bytes of the body, as its client announces; 0 if it does not.
+fn announced(headers: &HeaderMap) -> u64 {
+    let text = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// The header's text. Bytes beyond ASCII are read as Latin-1, as Python servers do.
-fn content_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_TYPE)?;
-    Some(match value.to_str() {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+fn content_type(headers: &HeaderMap) -> Option<Cow<'static, str>> {
+    Some(match headers.get(header::CONTENT_TYPE)?.as_bytes() {
+        b"application/json" => Cow::Borrowed("application/json"),
+        bytes => bytes.iter().copied().map(char::from).collect(),
     })
 }
 
 /// 307 to the same host, with the query kept.
-fn redirect(request: &Request, path: &str) -> HttpResponse {
+fn redirect(request: &Request, path: &str) -> Response<BoxBody> {
     let host = match request.headers().get(header::HOST).map(HeaderValue::to_str) {
         Some(Ok(host)) => host.to_owned(),
         // HTTP/1.0 needs no Host: the address that was reached is as good a name.
@@ -167,8 +167,10 @@ fn redirect(request: &Request, path: &str) -> HttpResponse {
         location.push('?');
         location.push_str(query);
     }
-    HttpResponse::build(StatusCode::TEMPORARY_REDIRECT)
-        .insert_header((header::SERVER, HeaderValue::from_static("flowgate")))
-        .insert_header((header::LOCATION, route::percent_encode(&location)))
-        .finish()
+    let location = HeaderValue::try_from(route::percent_encode(&location));
+    let mut response = Response::with_body(StatusCode::TEMPORARY_REDIRECT, BoxBody::new(()));
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, error::SERVER);
+    headers.insert(header::LOCATION, location.expect("what is not plain ASCII is escaped"));
+    response
 }

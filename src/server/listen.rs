@@ -1,7 +1,6 @@
 //! Binding and running the server.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -55,10 +54,7 @@ pub fn listen(
         // microsecond.
         fn_factory(move || {
             let worker = Rc::clone(&worker);
-            let serve = move |request: Request| {
-                let worker = Rc::clone(&worker);
-                async { Ok::<_, Infallible>(handle(request, worker).await) }
-            };
+            let serve = move |request: Request| handle(request, Rc::clone(&worker));
             ready(Ok::<_, ()>(fn_service(serve)))
         })
     })

@@ -8,7 +8,8 @@ use crate::model::ModelId;
 use crate::store::{ModelDir, TuneConditions, TuneKey};
 use crate::tensor::Tensor;
 use crate::tune::{
-    Batching, Costs, Findings, Sampler, TuneOptions, check_batching, choose_batch_rows_max, measure,
+    Batching, Costs, Findings, Sampler, TuneOptions, check_batching, choose_batch_rows_max,
+    is_outdone, measure,
 };
 
 use super::LoadOptions;
@@ -121,7 +122,11 @@ impl Tuner<'_> {
             Some((cache, TuneKey::of(self.dir, &conditions).ok()?))
         });
         if let Some(kept) = cache.as_ref().and_then(|(cache, key)| Findings::recall(cache, key)) {
-            return (kept, TuneSource::Cache);
+            let is_outdone = contain(id, || is_outdone(&kept.costs, model, sampler));
+            if !is_outdone.unwrap_or(false) {
+                return (kept, TuneSource::Cache);
+            }
+            tracing::info!(model = %id, "runs are faster than they were: measured anew");
         }
         let tried = contain(id, || {
             let batching = check_batching(model, sampler);

@@ -16,6 +16,9 @@ const SIZE_TIME: Duration = Duration::from_millis(2);
 /// Least gain in rows a second for which a doubled batch counts as better.
 const GAIN_MIN: f64 = 1.03;
 
+/// So many times faster than they were is no chance any more.
+const OUTDONE_MIN: u32 = 3;
+
 /// Bounds of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TuneOptions {
@@ -65,6 +68,18 @@ pub fn measure(
         rows = next;
     }
     Costs::new(points)
+}
+
+/// Whether a run of one row takes far less than these costs say: then they were measured while the
+/// machine was busy with other things, or held back. That it takes more says the same of now.
+#[must_use]
+pub fn is_outdone(costs: &Costs, model: &dyn LoadedModel, sampler: &Sampler) -> bool {
+    let started = Instant::now();
+    let left = || SIZE_TIME.saturating_sub(started.elapsed());
+    match time_runs(model, sampler, 1, left) {
+        Ok(Some(time)) => time * OUTDONE_MIN < costs.estimate(1),
+        Ok(None) | Err(_) => false,
+    }
 }
 
 /// Median time of runs of so many rows; `None` when there is no sample of them.

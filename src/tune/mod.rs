@@ -14,7 +14,7 @@ mod sample;
 pub use batching::{Batching, check_batching};
 pub use cost::{Costs, choose_batch_rows_max};
 pub use findings::Findings;
-pub use measure::{TuneOptions, measure};
+pub use measure::{TuneOptions, is_outdone, measure};
 pub use sample::Sampler;
 
 #[cfg(test)]

@@ -144,6 +144,17 @@ fn no_more_runs_are_made_than_there_is_time_for() {
 }
 
 #[test]
+fn costs_are_outdone_by_much_faster_runs_alone() {
+    let model = Floats::of_floats(<[f32]>::to_vec);
+    let sampler = Sampler::new(&model.io, None);
+    let of = |one_row| Costs::new(vec![(1, one_row)]);
+    assert!(is_outdone(&of(Duration::from_hours(1)), &model, &sampler));
+    // Slower than measured: it is now that is slow.
+    assert!(!is_outdone(&of(Duration::from_nanos(1)), &model, &sampler));
+    assert!(is_outdone(&Costs::default(), &model, &sampler), "nothing was measured");
+}
+
+#[test]
 fn inputs_without_a_common_batch_axis_have_no_rows() {
     let rows = |inputs: &[(DType, &[Dim])]| Sampler::new(&io(inputs), None).rows(2);
     assert!(rows(&[(DType::F32, &[Dim::Any]), (DType::I64, &[Dim::Any, Dim::Any])]).is_some());

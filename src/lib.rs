@@ -12,6 +12,7 @@ pub mod wire;
 pub mod backend;
 pub mod store;
 
+pub mod source;
 pub mod tune;
 
 pub mod batch;

@@ -11,6 +11,7 @@ mod model_dir_error;
 mod onnx_file;
 mod onnx_wire;
 mod registry_file;
+mod remote;
 mod source_path;
 mod tune_cache;
 
@@ -23,5 +24,6 @@ pub use model_dir::ModelDir;
 pub use model_dir_error::ModelDirError;
 pub use onnx_file::OnnxFileError;
 pub use registry_file::RegistryFileError;
+pub use remote::{ByteStream, RemoteDir, RemoteError, RemoteFile};
 pub use source_path::SourcePathError;
 pub use tune_cache::{TuneCache, TuneConditions, TuneKey, TuneRecord};

@@ -24,8 +24,9 @@ const CONCERNS: [Concern; 7] = [
     },
     Concern {
         words: &["StatusCode", "HttpResponse"],
-        homes: &["src/server/"],
-        reason: "lower floors say what happened; only the server says it in HTTP",
+        homes: &["src/server/", "src/source/"],
+        reason: "lower floors say what happened; only the server says it in HTTP, and only clients of \
+                 registries read it there",
     },
     Concern {
         words: &["env::var", "env::var_os", "env::vars", "env::vars_os"],
@@ -34,13 +35,18 @@ const CONCERNS: [Concern; 7] = [
     },
     Concern {
         words: &["fs::", "File::open", "File::create", "OpenOptions::"],
-        homes: &["src/store/", "src/config/", "src/backend/", "src/predict/"],
-        reason: "files are read while a model loads or a configuration is read, and by a batch \
-                 scoring, which is about files; never on a request",
+        homes: &["src/store/", "src/source/", "src/config/", "src/backend/", "src/predict/"],
+        reason: "files are read while a model loads, by registries of files, while a configuration \
+                 is read, and by a batch scoring, which is about files; never on a request",
     },
     Concern {
         words: &["thread::Builder", "thread::spawn", "Builder::new().name", "spawn_blocking"],
-        homes: &["src/batch/threads.rs", "src/predict/pipeline.rs", "src/app/"],
+        homes: &[
+            "src/batch/threads.rs",
+            "src/lifecycle/loader.rs",
+            "src/predict/pipeline.rs",
+            "src/app/",
+        ],
         reason: "every thread has a name, an owner, a stop signal and a join: few places start one",
     },
     Concern {

@@ -10,6 +10,9 @@ use super::policy::{Decision, QueueView, decide};
 use super::split::Split;
 use super::{BatchLimits, Job, Request, Runner};
 
+/// What an event loop takes to read a small request and write its answer.
+const REQUEST: Duration = Duration::from_micros(10);
+
 /// Jobs that do not fit a batch are passed over, this many at most.
 const LOOK_AHEAD: usize = 64;
 
@@ -236,12 +239,17 @@ impl<R: Request> Queue<R> {
         }
     }
 
-    /// Rows for one thread, while `idle` others have nothing to do: an even share, if all of them
-    /// together are done notably sooner than one with everything.
+    /// Rows for one thread, while `idle` others have nothing to do: an even share, if that is done
+    /// notably sooner than everything. Of rows that are as cheap as the requests they came in, one
+    /// share more is left for later: while it runs, the first answers go out and the next requests
+    /// come in, where else the event loops and the threads would wait for each other in turns.
     fn fair_rows(&self, idle: usize) -> usize {
-        let (all, even) = (self.rows, self.rows.div_ceil(idle + 1));
-        match (self.runner.estimate(all), self.runner.estimate(even)) {
-            (Some(alone), Some(shared)) if alone >= shared * 4 / 3 + HAND_OVER => even,
+        let all = self.rows;
+        let Some(alone) = self.runner.estimate(all) else { return all };
+        let is_cheap = u32::try_from(all).is_ok_and(|rows| alone <= REQUEST * rows);
+        let even = all.div_ceil(idle + 1 + usize::from(is_cheap));
+        match self.runner.estimate(even) {
+            Some(shared) if alone >= shared * 4 / 3 + HAND_OVER => even,
             _ => all,
         }
     }

@@ -1,6 +1,7 @@
 //! What a model is, before any file or request: its identity, its signature, its graph's ends.
 
 mod class_maps;
+mod compatible;
 mod graph;
 mod id;
 mod output;
@@ -9,6 +10,7 @@ mod session;
 mod signature;
 
 pub use class_maps::{ClassKey, ClassMap, ClassMaps};
+pub use compatible::incompatibilities;
 pub use graph::{GraphInput, GraphIo, GraphOutput, Output, OutputKind, OutputRows};
 pub use id::{ModelId, ModelName, ModelNameError, VersionId};
 pub use selector::{Selector, Stage};

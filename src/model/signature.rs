@@ -39,6 +39,17 @@ pub enum TensorDType {
     Other(String),
 }
 
+impl TensorDType {
+    /// numpy's name of the type.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(dtype) => dtype.name(),
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// The columns of a schema: all named, or none of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Columns {
@@ -65,6 +76,30 @@ pub enum ValueType {
     Any,
     /// MLflow's `sparkml_vector`: behaves as an array of doubles that takes no nulls.
     SparkMlVector,
+}
+
+impl ValueType {
+    /// The type for people: `double`, `array of long`, `object of (a: string, b: long or nothing)`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Scalar(ty) => ty.name().to_owned(),
+            Self::Array(item) => format!("array of {}", item.describe()),
+            Self::Object(properties) => {
+                let properties: Vec<_> = properties
+                    .iter()
+                    .map(|Property { name, ty, required }| {
+                        let or_nothing = if *required { "" } else { " or nothing" };
+                        format!("{name}: {}{or_nothing}", ty.describe())
+                    })
+                    .collect();
+                format!("object of ({})", properties.join(", "))
+            }
+            Self::Map(value) => format!("map of {}", value.describe()),
+            Self::Any => "any".to_owned(),
+            Self::SparkMlVector => "sparkml_vector".to_owned(),
+        }
+    }
 }
 
 /// A named member of an object type.

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, LoadError, LoadSpec};
 use crate::batch::contain;
-use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, TensorDType, ValueType};
+use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, ValueType};
 use crate::store::{ModelDir, TuneCache};
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
@@ -97,11 +97,7 @@ fn describe_inputs(signature: &Signature, io: &GraphIo) -> String {
         Some(Schema::Tensors(specs)) => specs
             .iter()
             .map(|spec| {
-                let dtype = match &spec.dtype {
-                    TensorDType::Known(dtype) => dtype.name(),
-                    TensorDType::Other(name) => name,
-                };
-                let tensor = format!("{dtype}{}", spec.dims);
+                let tensor = format!("{}{}", spec.dtype.name(), spec.dims);
                 spec.name.as_ref().map_or(tensor.clone(), |name| format!("{name}: {tensor}"))
             })
             .collect(),

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::ModelDir;
 
 /// Changes whenever what is measured or how it is written does.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Files kept; the oldest go first.
 pub(super) const ENTRIES_MAX: usize = 256;
 /// Largest file that is read, in bytes: a hundred times what is written.

@@ -12,7 +12,10 @@ const RUNS_MIN: usize = 5;
 /// More runs than this make no median better that is worth the start-up time.
 const RUNS_MAX: usize = 63;
 /// Timed runs of one size beyond the least end after this time.
-const SIZE_TIME: Duration = Duration::from_millis(2);
+const SIZE_TIME: Duration = Duration::from_millis(4);
+/// Sizes up to this one are measured whether doubling pays or not, if there is time: trees gain a
+/// few per cent with each doubling, which one that was measured badly can hide.
+const ROWS_TRIED_MIN: usize = 64;
 /// Least gain in rows a second for which a doubled batch counts as better.
 const GAIN_MIN: f64 = 1.03;
 
@@ -28,8 +31,8 @@ pub struct TuneOptions {
     pub rows_max: usize,
 }
 
-/// Measures runs of 1, 2, 4, ... rows, different ones, up to `rows_max` or until doubling has
-/// stopped to pay: the median of some runs, after one that is not counted. Where requests run
+/// Measures runs of 1, 2, 4, ... rows, different ones, up to `rows_max` or until doubling beyond 64
+/// has stopped to pay: the median of some runs, after one that is not counted. Where requests run
 /// alone only one row is measured (or one request of the model's own shape).
 ///
 /// The costs are empty if the model refuses its samples.
@@ -62,7 +65,8 @@ pub fn measure(
             }
         }
         let next = rows.saturating_mul(2).min(rows_max);
-        if next <= rows || !still_pays(&points) || !fits(&points, next, left()) {
+        let pays = rows < ROWS_TRIED_MIN || still_pays(&points);
+        if next <= rows || !pays || !fits(&points, next, left()) {
             break;
         }
         rows = next;

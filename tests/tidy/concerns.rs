@@ -25,8 +25,8 @@ const CONCERNS: [Concern; 7] = [
     Concern {
         words: &["StatusCode", "HttpResponse"],
         homes: &["src/server/", "src/source/"],
-        reason: "lower floors say what happened; only the server says it in HTTP, and only clients of \
-                 registries read it there",
+        reason: "lower floors say what happened; only the server says it in HTTP, and only clients \
+                 of registries read it there",
     },
     Concern {
         words: &["env::var", "env::var_os", "env::vars", "env::vars_os"],

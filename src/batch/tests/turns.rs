@@ -171,18 +171,23 @@ fn one_thread_is_kept_free_of_large_bodies() {
 }
 
 #[test]
-fn idle_threads_share_what_waits_where_that_is_done_sooner() {
+fn a_batch_leaves_shares_for_idle_threads_and_for_later_where_that_is_sooner() {
     let ms = Duration::from_millis;
     let by_row = Costs::new(vec![(1, ms(1)), (64, ms(64))]);
     let flat = Costs::new(vec![(1, ms(1)), (64, ms(1))]);
-    for (costs, idle, want) in
-        [(&by_row, 1, vec![5, 5]), (&by_row, 0, vec![10]), (&flat, 1, vec![10])]
-    {
+    let cheap = Costs::new(vec![(1, ms(1) / 125), (125, ms(1))]);
+    for (costs, rows, idle, want) in [
+        (&by_row, 10, 1, vec![5, 5]),
+        (&by_row, 10, 0, vec![10]),
+        (&flat, 10, 1, vec![10]),
+        (&cheap, 40, 1, vec![14, 13, 13]),
+        (&cheap, 40, 0, vec![20, 10, 10]),
+    ] {
         let limits = BatchLimits { rows_max: 64, delay_max: Duration::ZERO };
         let runner = runner_of(limits, true, costs.clone());
         let mut queues = Queues::new();
         let (outcomes, _received) = flume::unbounded();
-        for number in 0..10 {
+        for number in 0..rows {
             queues.of(&runner).push(job(number, 1, &outcomes));
         }
         queues.idle = idle;
@@ -193,6 +198,6 @@ fn idle_threads_share_what_waits_where_that_is_done_sooner() {
             // It is the other thread's turn.
             queues.idle = 0;
         }
-        assert_eq!(sizes, want, "{idle} idle");
+        assert_eq!(sizes, want, "{rows} rows, {idle} idle");
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         for (location, want) in cases {
             assert_eq!(resolve("arts/", location), Ok(want), "{location}");
         }
-        assert_eq!(resolve("s3://b/root/", "mlflow-artifacts:/1/x"), Ok(away("s3://b/root/1/x")));
+        assert_eq!(resolve("s3://b/base/", "mlflow-artifacts:/1/x"), Ok(away("s3://b/base/1/x")));
         assert_eq!(resolve("file:///srv/a", "mlflow-artifacts:/1/x"), Ok(dir("/srv/a/1/x")));
     }
 

@@ -44,7 +44,10 @@ pub enum PromoteError {
     Assignment(#[from] AssignmentError),
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    #[error("`{}` is not the folder of one model's versions (1/MLmodel, 2/MLmodel, ...)", .0.display())]
+    #[error(
+        "`{}` is not the folder of one model's versions (1/MLmodel, 2/MLmodel, ...)",
+        .0.display()
+    )]
     NoFolder(PathBuf),
     #[error("version {version} cannot be promoted: {cause}")]
     Model { version: VersionId, cause: ModelDirError },

@@ -1,8 +1,8 @@
 //! MLflow's database file, read directly: `sqlite:///mlflow.db`.
 //!
 //! Nothing is ever written. Every look opens the file anew, so that one which was replaced is seen,
-//! and reads within one transaction, so that it sees one state. What the schema lacked when an older
-//! MLflow made it is not asked for.
+//! and reads within one transaction, so that it sees one state. What the schema lacked when an
+//! older MLflow made it is not asked for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) const DEFAULT_WORKSPACE: &str = "default";
 /// What a [`SqliteSource`] follows.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// `sqlite:///RELATIVE`, `sqlite:////ABSOLUTE`; a driver's name (`sqlite+pysqlite:`) is skipped.
+    /// `sqlite:///RELATIVE` or `sqlite:////ABSOLUTE`; a driver (`sqlite+pysqlite:`) is skipped.
     pub uri: String,
     pub wanted: Wanted,
     /// Without one: `default`.

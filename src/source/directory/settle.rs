@@ -1,8 +1,8 @@
 //! Whether a directory is still being written.
 //!
 //! Nobody tells when a copy is complete, so it is taken for complete when nothing has changed for a
-//! while: either by its own times, or between two looks. Times that another machine's clock gave may
-//! lie in the future; then two looks decide.
+//! while: either by its own times, or between two looks. Times that another machine's clock gave
+//! may lie in the future; then two looks decide.
 
 use std::time::{Duration, Instant, SystemTime};
 

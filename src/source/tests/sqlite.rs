@@ -175,7 +175,7 @@ fn artifacts_of_a_server_may_lie_elsewhere() {
         let options = SqliteOptions { artifact_root, ..options(&folder, "models:/churn/1") };
         found_with(&folder, options).map(|found| found.unwrap().1)
     };
-    assert_eq!(with_root("s3://bucket/root"), Ok(format!("s3://bucket/root/{NET}")));
+    assert_eq!(with_root("s3://bucket/base"), Ok(format!("s3://bucket/base/{NET}")));
     fs::rename(folder.path().join("mlartifacts"), folder.path().join("moved")).unwrap();
     let moved = folder.path().join("moved");
     assert_eq!(with_root(&text(&moved)), Ok(text(&moved.join(NET))));

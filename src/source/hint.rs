@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -121,7 +121,7 @@ struct Teller {
 impl Teller {
     fn take(&self, event: &notify::Result<Event>) {
         let concern = match event {
-            Ok(event) if is_only_read(event.kind) => return,
+            Ok(event) if leaves_content(event.kind) => return,
             // Events were lost.
             Ok(event) if event.need_rescan() => Some(Concern::Moved),
             Ok(event) => {
@@ -146,13 +146,10 @@ impl Teller {
     }
 }
 
-/// Our own looks are such events too.
-fn is_only_read(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        EventKind::Access(_) => true,
-        _ => false,
-    }
+/// Our own looks are such events. Who reads a database opens its log as a writer does, and even
+/// gives it its owner anew.
+fn leaves_content(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
 }
 
 /// What a change means for a path.
@@ -164,8 +161,9 @@ enum Concern {
     Moved,
 }
 
-/// Beside a path its companions count (`mlflow.db-wal`), and the links that Kubernetes swaps to
-/// replace all files of a volume at once (`..data`).
+/// Beside a path its companions count (`mlflow.db-wal`, but not `mlflow.db-shm`, which readers
+/// write as well), and the links that Kubernetes swaps to replace all files of a volume at once
+/// (`..data`).
 fn concern(path: &Path, changed: &Path) -> Option<Concern> {
     if path.starts_with(changed) {
         return Some(Concern::Moved);
@@ -178,7 +176,7 @@ fn concern(path: &Path, changed: &Path) -> Option<Concern> {
     let is_beside = path.parent() == changed.parent();
     if is_beside && other.starts_with(b"..") {
         Some(Concern::Moved)
-    } else if is_beside && other.starts_with(&own) {
+    } else if is_beside && other.strip_prefix(own.as_slice()).is_some_and(|rest| rest != b"-shm") {
         Some(Concern::Content)
     } else {
         None
@@ -187,7 +185,7 @@ fn concern(path: &Path, changed: &Path) -> Option<Concern> {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, ModifyKind};
+    use notify::event::{AccessKind, AccessMode, CreateKind, DataChange, MetadataKind};
 
     use super::*;
 
@@ -202,6 +200,7 @@ mod tests {
             ("/srv/models/wine/..data", Some(Concern::Content)),
             ("/srv/models/wine/2/model.onnx", Some(Concern::Content)),
             ("/srv/models/wine-journal", Some(Concern::Content)),
+            ("/srv/models/wine-shm", None),
             ("/srv/models/churn", None),
             ("/srv/models/churn/wine", None),
             ("/srv/other", None),
@@ -224,8 +223,9 @@ mod tests {
         let access = |kind| EventKind::Access(kind);
         assert!(!told(access(AccessKind::Open(AccessMode::Any))));
         assert!(!told(access(AccessKind::Close(AccessMode::Read))));
-        assert!(told(access(AccessKind::Close(AccessMode::Write))));
+        assert!(!told(access(AccessKind::Close(AccessMode::Write))));
         assert!(told(EventKind::Create(CreateKind::File)));
-        assert!(told(EventKind::Modify(ModifyKind::Any)));
+        assert!(!told(EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any))));
+        assert!(told(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
     }
 }

@@ -4,6 +4,8 @@
 //! and reads within one transaction, so that it sees one state. What the schema lacked when an
 //! older MLflow made it is not asked for.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,15 +52,18 @@ impl SqliteSource {
     /// # Errors
     /// When the URI is not that of a database file.
     pub fn new(options: SqliteOptions) -> Result<Self, SourceError> {
-        let database = database_path(&options.uri)?;
+        Ok(Self::at(database_path(&options.uri)?, options))
+    }
+
+    pub(super) fn at(database: PathBuf, options: SqliteOptions) -> Self {
         let base = database.parent().unwrap_or(Path::new("/")).to_owned();
         let root = options.artifact_root.unwrap_or_else(|| SERVED_ARTIFACTS.to_owned());
-        Ok(Self {
+        Self {
             database,
             wanted: options.wanted,
             workspace: options.workspace.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned()),
             locations: Locations::new(base, root),
-        })
+        }
     }
 
     /// The version that should serve now; `None` when nothing is selected. Blocks for a few
@@ -78,11 +83,30 @@ impl SqliteSource {
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.database, flags)?;
+        let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match unused_log(&self.database) {
+            Some(uri) => Connection::open_with_flags(uri, read | OpenFlags::SQLITE_OPEN_URI)?,
+            None => Connection::open_with_flags(&self.database, read)?,
+        };
         connection.busy_timeout(BUSY_WAIT_MAX)?;
         Ok(connection)
     }
+}
+
+/// How a database is opened that is written through a log (WAL) while nobody has it open. The
+/// library would make the log's files even for a reader: as this process's own they could keep the
+/// writer out, and a read-only volume has no room for them. Should somebody begin to write in the
+/// milliseconds of one look, the look may fail, and the next one sees the log.
+fn unused_log(database: &Path) -> Option<String> {
+    let mut header = [0; 20];
+    File::open(database).and_then(|mut file| file.read_exact(&mut header)).ok()?;
+    let is_logged = header.starts_with(b"SQLite format 3\0") && header[18..] == [2, 2];
+    let path = database.to_str()?;
+    if !is_logged || Path::new(&format!("{path}-wal")).exists() {
+        return None;
+    }
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Some(format!("file:{path}?immutable=1"))
 }
 
 /// The file that an `SQLAlchemy` URI means. Absolute.

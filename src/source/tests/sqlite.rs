@@ -283,14 +283,27 @@ fn another_may_write_at_the_same_time() {
 
 #[test]
 fn nothing_is_written() {
-    let folder = laptop();
-    let before = fs::read(database(&folder)).unwrap();
-    found(&folder, "models:/churn/1").unwrap();
-    assert_eq!(fs::read(database(&folder)).unwrap(), before);
-    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    assert_eq!(names, ["mlartifacts", "mlflow.db"]);
+    let outer = laptop();
+    let odd = outer.path().join("100% odd?#");
+    fs::create_dir(&odd).unwrap();
+    for name in ["mlflow.db", "mlartifacts"] {
+        fs::rename(outer.path().join(name), odd.join(name)).unwrap();
+    }
+    let database = odd.join("mlflow.db");
+    for mode in ["DELETE", "WAL"] {
+        Connection::open(&database).unwrap().pragma_update(None, "journal_mode", mode).unwrap();
+        let before = fs::read(&database).unwrap();
+        // A question mark in a URI begins its query, so the place is given as it is.
+        let mut options = options(&outer, "models:/churn/1");
+        options.uri = "sqlite:///mlflow.db".to_owned();
+        let mut source = SqliteSource::at(database.clone(), options);
+        assert_eq!(source.aspired().unwrap().unwrap().version.0, 1, "{mode}");
+        assert_eq!(fs::read(&database).unwrap(), before, "{mode}");
+        let names = fs::read_dir(&odd).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["mlartifacts", "mlflow.db"], "{mode}");
+    }
 }
 
 #[test]

@@ -125,6 +125,7 @@ fn only_ready_versions_are_loaded() {
     let pending = "UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 5";
     change(&folder, pending);
     assert_eq!(found(&folder, "models:/churn/latest").unwrap().unwrap().0, 3);
+    assert_eq!(found(&folder, "models:/churn/None"), Ok(None));
     let message = found(&folder, "models:/churn/5").unwrap_err().to_string();
     assert_eq!(
         message,

@@ -1,10 +1,12 @@
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
 use crate::model::{Selector, Stage, VersionId};
+use crate::source::directory::look::Look;
 use crate::source::directory::settle::Now;
 use crate::source::tests::{copy, text, wine};
 use crate::source::{DirectoryOptions, DirectorySource, Origin, SourceError, models_at};
@@ -99,6 +101,14 @@ fn a_copy_that_gets_its_old_times_back_is_still_new() {
         fs::File::open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     }
     assert_eq!(answer(&mut follow(&root.path().join("wine"), None, LONG)), Ok(None));
+
+    // The latest of all: a file whose time is set after the directory's.
+    let last = fs::File::open(dir.join("MLmodel")).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    last.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let found = last.metadata().unwrap();
+    let changed = Duration::new(found.ctime() as u64, found.ctime_nsec() as u32);
+    assert_eq!(Look::at(&dir).unwrap().newest, SystemTime::UNIX_EPOCH + changed);
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn locations_status_and_workspace_count() {
     assert_eq!(with(location, "storage_location: s3://bucket/a\n#"), Ok("s3://bucket/a".into()));
     let message = with("READY", "FAILED_REGISTRATION").unwrap_err().to_string();
     assert!(message.contains("version 2 of model churn is FAILED_REGISTRATION"), "{message}");
+    assert_eq!(found(&store, "models:/churn/latest"), Ok(None));
     let message = with(location, "storage_location: file:///nowhere").unwrap_err().to_string();
     assert!(message.contains("no directory of this machine"), "{message}");
 

@@ -102,7 +102,8 @@ fn a_copy_that_gets_its_old_times_back_is_still_new() {
     }
     assert_eq!(answer(&mut follow(&root.path().join("wine"), None, LONG)), Ok(None));
 
-    // The latest of all: a file whose time is set after the directory's.
+    // The latest of all: a file whose time is set after the directory's. File systems stamp with a
+    // clock that stands still for some milliseconds.
     let last = fs::File::open(dir.join("MLmodel")).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     last.set_modified(SystemTime::UNIX_EPOCH).unwrap();

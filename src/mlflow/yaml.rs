@@ -1,5 +1,6 @@
-//! YAML text into typed values, within bounds, with errors that show the line.
+//! YAML text into typed values, within bounds, with errors that show the line; and back.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
@@ -59,6 +60,14 @@ pub fn read_yaml<T: DeserializeOwned>(text: &str, keys: DuplicateKeys) -> Result
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(text, &error))
+}
+
+/// The text of a YAML document.
+///
+/// # Errors
+/// Says what YAML cannot hold.
+pub fn write_yaml(value: &impl Serialize) -> Result<String, String> {
+    serde_saphyr::to_string(value).map_err(|error| error.to_string())
 }
 
 fn explain(text: &str, error: &serde_saphyr::Error) -> YamlError {

@@ -5,5 +5,22 @@
 //! answer, changes nothing either.
 
 mod aspired;
+mod directory;
+mod file_store;
+mod hint;
+mod location;
+mod promote;
+mod records;
+mod sqlite;
+mod wanted;
+
+#[cfg(test)]
+mod tests;
 
 pub use aspired::{Aspired, Origin, SourceError};
+pub use directory::{DirectoryOptions, DirectorySource, models_at};
+pub use file_store::{FileStoreOptions, FileStoreSource};
+pub use hint::Hint;
+pub use promote::{PromoteError, Promoted, promote_directory};
+pub use sqlite::{SqliteOptions, SqliteSource};
+pub use wanted::{Wanted, WantedError};

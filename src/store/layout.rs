@@ -8,15 +8,15 @@
 //! A path may name any of the three levels: one model directory, one model's folder, or the root.
 //! A version without an `MLmodel` file does not exist yet: it is being copied, or is not ours.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::{ModelName, ModelNameError, Selector, Stage, VersionId};
+use crate::model::{ModelName, ModelNameError, Selector, VersionId};
 
 use super::model_dir::MLMODEL_FILE;
-use super::registry_file::{REGISTRY_BYTES_MAX, REGISTRY_FILE, RegistryFile, RegistryFileError};
+use super::model_folder::ModelFolder;
+use super::registry_file::RegistryFileError;
 use super::source_path::{SourcePathError, local_path};
 
 /// The version of a model directory that lies in no registry.
@@ -103,84 +103,60 @@ pub fn resolve_all(
     uri: &str,
     selector: Option<&Selector>,
 ) -> Result<Vec<ResolvedModel>, LayoutError> {
-    let named = local_path(uri)?;
-    let path = canonical_dir(&named)?;
-    if has_file(&path, MLMODEL_FILE) {
-        return Ok(vec![one_directory(path, selector)?]);
-    }
-    if let Some(folder) = ModelFolder::read(&path)? {
-        return Ok(vec![folder.pick(selector)?]);
-    }
-    let mut models = Vec::new();
-    for child in subdirectories(&path)? {
-        if let Some(folder) = ModelFolder::read(&child)? {
-            models.push(folder.pick(selector)?);
+    match Place::of(uri)? {
+        Place::Directory(dir) => Ok(vec![one_directory(dir, selector)?]),
+        Place::Folder(folder) => Ok(vec![folder.pick(selector)?]),
+        Place::Root { models, .. } => {
+            models.into_iter().map(|folder| folder.pick(selector)).collect()
         }
     }
-    if models.is_empty() { Err(LayoutError::NoModel { path: named }) } else { Ok(models) }
 }
 
-/// The folder of one model in a registry.
-struct ModelFolder {
-    path: PathBuf,
-    name: ModelName,
-    /// Never empty, unless there is a `registry.yaml`.
-    versions: BTreeMap<VersionId, PathBuf>,
-    registry: RegistryFile,
+/// What a path of a directory registry names.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// One model directory, in no registry. Absolute.
+    Directory(PathBuf),
+    /// The versions of one model.
+    Folder(Box<ModelFolder>),
+    /// Models, at least one, sorted by name.
+    Root { path: PathBuf, models: Vec<ModelFolder> },
 }
 
-impl ModelFolder {
-    /// Reads a folder; `None` when it has neither a version nor a `registry.yaml`.
-    fn read(path: &Path) -> Result<Option<Self>, LayoutError> {
-        let versions: BTreeMap<_, _> = subdirectories(path)?
-            .into_iter()
-            .filter(|dir| has_file(dir, MLMODEL_FILE))
-            .filter_map(|dir| version_of(&dir).map(|version| (version, dir)))
-            .collect();
-        if versions.is_empty() && !has_file(path, REGISTRY_FILE) {
-            return Ok(None);
+impl Place {
+    /// Looks at what a path or `file:` URI names.
+    ///
+    /// # Errors
+    /// When it names no model, or cannot be read.
+    pub fn of(uri: &str) -> Result<Self, LayoutError> {
+        let named = local_path(uri)?;
+        let path = canonical_dir(&named)?;
+        if has_file(&path, MLMODEL_FILE) {
+            return Ok(Self::Directory(path));
         }
-        let name = ModelName::new(folder_name(path))
-            .map_err(|cause| LayoutError::Name { path: path.to_owned(), cause })?;
-        let registry = read_registry_file(&path.join(REGISTRY_FILE))?;
-        Ok(Some(Self { path: path.to_owned(), name, versions, registry }))
-    }
-
-    fn pick(mut self, selector: Option<&Selector>) -> Result<ResolvedModel, LayoutError> {
-        let production = Selector::Stage(Stage::Production);
-        let selector = match selector {
-            Some(selector) => selector,
-            None if self.registry.assigned_to(&production).is_some() => &production,
-            None => &Selector::Latest,
-        };
-        let version = match selector {
-            Selector::Version(version) => Some(*version),
-            Selector::Latest => self.versions.last_key_value().map(|(version, _)| *version),
-            assigned => self.registry.assigned_to(assigned),
-        };
-        let selector = selector.clone();
-        let Some(version) = version else {
-            return Err(match selector {
-                Selector::Latest => LayoutError::NoModel { path: self.path },
-                selector => LayoutError::Unassigned { path: self.path, name: self.name, selector },
-            });
-        };
-        match self.versions.remove(&version) {
-            Some(dir) => Ok(ResolvedModel { name: self.name, version, dir }),
-            None => Err(LayoutError::NoSuchVersion {
-                path: self.path,
-                name: self.name,
-                selector,
-                version,
-                found: self.versions.into_keys().collect(),
-            }),
+        if let Some(folder) = ModelFolder::read(&path)? {
+            return Ok(Self::Folder(Box::new(folder)));
         }
+        let mut models = Vec::new();
+        for child in subdirectories(&path)? {
+            models.extend(ModelFolder::read(&child)?);
+        }
+        if models.is_empty() {
+            return Err(LayoutError::NoModel { path: named });
+        }
+        Ok(Self::Root { path, models })
     }
 }
 
 /// A directory that is a model itself. Its place says what it is called: `NAME/VERSION` as in a
 /// registry, or any other name, which then is version 1.
-fn one_directory(dir: PathBuf, selector: Option<&Selector>) -> Result<ResolvedModel, LayoutError> {
+///
+/// # Errors
+/// When the selector means something that only a registry can know.
+pub fn one_directory(
+    dir: PathBuf,
+    selector: Option<&Selector>,
+) -> Result<ResolvedModel, LayoutError> {
     let (name, version) = match (version_of(&dir), dir.parent()) {
         (Some(version), Some(folder)) => (folder_name(folder), version),
         _ => (folder_name(&dir), ONLY_VERSION),
@@ -202,13 +178,13 @@ fn one_directory(dir: PathBuf, selector: Option<&Selector>) -> Result<ResolvedMo
 }
 
 /// The version that a folder's name means: a number from 1, without leading zeros.
-fn version_of(dir: &Path) -> Option<VersionId> {
+pub(super) fn version_of(dir: &Path) -> Option<VersionId> {
     let name = dir.file_name()?.to_str()?;
     let number: u64 = name.parse().ok()?;
     (number > 0 && number.to_string() == name).then_some(VersionId(number))
 }
 
-fn folder_name(path: &Path) -> String {
+pub(super) fn folder_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
@@ -227,7 +203,7 @@ fn canonical_dir(path: &Path) -> Result<PathBuf, LayoutError> {
 
 /// Sorted by name. Hidden ones are left out, and `lost+found`, which file systems make at the root
 /// of a volume and which only its administrator can read.
-fn subdirectories(path: &Path) -> Result<Vec<PathBuf>, LayoutError> {
+pub(super) fn subdirectories(path: &Path) -> Result<Vec<PathBuf>, LayoutError> {
     let unreadable = |cause| LayoutError::Unreadable { path: path.to_owned(), cause };
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
@@ -243,28 +219,8 @@ fn subdirectories(path: &Path) -> Result<Vec<PathBuf>, LayoutError> {
     Ok(found)
 }
 
-fn has_file(dir: &Path, name: &str) -> bool {
+pub(super) fn has_file(dir: &Path, name: &str) -> bool {
     dir.join(name).exists()
-}
-
-/// A folder without the file has nothing assigned.
-fn read_registry_file(path: &Path) -> Result<RegistryFile, LayoutError> {
-    let unreadable = |cause| LayoutError::Unreadable { path: path.to_owned(), cause };
-    let invalid = |cause| LayoutError::RegistryFile { path: path.to_owned(), cause };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(RegistryFile::default());
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(REGISTRY_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > REGISTRY_BYTES_MAX {
-        return Err(invalid(RegistryFileError::TooLarge));
-    }
-    let text = str::from_utf8(&bytes).map_err(|_| invalid(RegistryFileError::NotUtf8))?;
-    RegistryFile::parse(text).map_err(invalid)
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

@@ -8,6 +8,7 @@ mod contained;
 mod layout;
 mod model_dir;
 mod model_dir_error;
+mod model_folder;
 mod onnx_file;
 mod onnx_wire;
 mod registry_file;
@@ -19,11 +20,14 @@ mod tune_cache;
 mod tests;
 
 pub use contained::NotContained;
-pub use layout::{LayoutError, ResolvedModel, resolve, resolve_all};
+pub use layout::{LayoutError, Place, ResolvedModel, one_directory, resolve, resolve_all};
 pub use model_dir::ModelDir;
 pub use model_dir_error::ModelDirError;
+pub use model_folder::{Meaning, ModelFolder, read_registry_file};
 pub use onnx_file::OnnxFileError;
-pub use registry_file::RegistryFileError;
+pub use registry_file::{
+    Assignment, AssignmentError, REGISTRY_FILE, RegistryFile, RegistryFileError,
+};
 pub use remote::{ByteStream, RemoteDir, RemoteError, RemoteFile};
-pub use source_path::SourcePathError;
+pub use source_path::{SourcePathError, local_path, scheme};
 pub use tune_cache::{TuneCache, TuneConditions, TuneKey, TuneRecord};

@@ -84,6 +84,28 @@ impl ModelDir {
             serving_input,
         })
     }
+
+    /// Looks whether a directory is more than the beginning of one: its `MLmodel` file parses, and
+    /// the graph that this names is there. Nothing of the graph is read.
+    ///
+    /// # Errors
+    /// Says what is missing.
+    pub fn glance(path: &Path) -> Result<(), ModelDirError> {
+        let root = canonical_dir(path)?;
+        let mlmodel_path = root.join(MLMODEL_FILE);
+        // Without the flavor nothing is missing: why it cannot be served is found when it is
+        // opened.
+        let Some(onnx) = read_mlmodel(&root, &mlmodel_path)?.onnx else { return Ok(()) };
+        match open_contained(&root, &root, &onnx.data) {
+            Ok(_) => Ok(()),
+            Err(cause) => Err(ModelDirError::Named {
+                mlmodel: mlmodel_path,
+                field: "data",
+                file: onnx.data,
+                cause,
+            }),
+        }
+    }
 }
 
 fn canonical_dir(path: &Path) -> Result<PathBuf, ModelDirError> {

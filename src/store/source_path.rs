@@ -29,7 +29,7 @@ pub enum SourcePathError {
 ///
 /// # Errors
 /// When the text is a URI of another place.
-pub(super) fn local_path(text: &str) -> Result<PathBuf, SourcePathError> {
+pub fn local_path(text: &str) -> Result<PathBuf, SourcePathError> {
     if text.is_empty() {
         return Err(SourcePathError::Empty);
     }
@@ -60,7 +60,7 @@ fn refuse_model_uri(text: &str) -> SourcePathError {
 
 /// The scheme of a URI. Only what MLflow writes with one colon (`file:`, `runs:`, ...) or what has
 /// `://` counts: a colon alone may well be part of a directory's name.
-fn scheme(text: &str) -> Option<&str> {
+pub fn scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(':')?;
     let known = ["file", "runs", "mlflow-artifacts", "dbfs"].contains(&scheme);
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())

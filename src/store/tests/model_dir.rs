@@ -187,3 +187,20 @@ fn a_bad_mlmodel_file_is_named_with_its_line() {
     write(&dir, "MLmodel", vec![b'#'; MLMODEL_BYTES_MAX + 1]);
     assert!(refusal(&dir).contains("has more than 8388608 bytes"));
 }
+
+#[test]
+fn a_glance_tells_the_beginning_of_a_directory_from_a_whole_one() {
+    let dir = model_dir();
+    fs::write(dir.path().join("model.onnx"), "not looked at").unwrap();
+    ModelDir::glance(dir.path()).unwrap();
+    write(&dir, "MLmodel", "flavors:\n  sklearn: {}\n");
+    ModelDir::glance(dir.path()).unwrap();
+    for begun in
+        ["", "flavors:\n", "flavors:\n  onnx: {data: mod", "flavors: {onnx: {data: m.onnx}}"]
+    {
+        write(&dir, "MLmodel", begun);
+        assert!(ModelDir::glance(dir.path()).is_err(), "{begun:?}");
+    }
+    fs::remove_file(dir.path().join("MLmodel")).unwrap();
+    assert!(ModelDir::glance(dir.path()).is_err());
+}

@@ -1,0 +1,2 @@
+mod settle;
+mod source;

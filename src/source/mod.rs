@@ -5,5 +5,10 @@
 //! answer, changes nothing either.
 
 mod aspired;
+mod mlflow;
 
 pub use aspired::{Aspired, Origin, SourceError};
+pub use mlflow::{
+    Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy, Target,
+    TargetError,
+};

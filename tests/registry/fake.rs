@@ -66,7 +66,7 @@ impl Answer {
 
 impl Fake {
     pub(crate) fn start() -> Self {
-        Self::serve("http", |stream| Ok(stream))
+        Self::serve("http", Ok)
     }
 
     /// One that speaks TLS.

@@ -81,7 +81,8 @@ async fn recorded_refusals_mean_what_they_say() {
     assert!(error.contains("serving lacks the permission") && !error.contains("sesame"), "{error}");
     fake.set("GET", GET_MODEL, refusal("service name Host header (docker/k8s)"));
     let error = ask(&options).await.unwrap_err();
-    assert!(matches!(&error, RemoteError::Denied(text) if text.contains("--allowed-hosts 127")));
+    let advice = fake.uri().replace("http://", "--allowed-hosts ");
+    assert!(matches!(&error, RemoteError::Denied(text) if text.ends_with(&advice)), "{error}");
 }
 
 #[tokio::test]

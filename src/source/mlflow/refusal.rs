@@ -137,10 +137,12 @@ impl Refusal<'_> {
         let Ask { what, server, url, .. } = ask;
         let status = self.status.as_u16();
         if said.contains("Invalid Host header") {
+            // What the server compares is the header, and that has the port.
             let host = url.host_str().unwrap_or_default();
+            let port = url.port().map_or(String::new(), |port| format!(":{port}"));
             return format!(
                 "{server} refuses requests to a host of that name: start mlflow server with \
-                 --allowed-hosts {host}"
+                 --allowed-hosts {host}{port}"
             );
         }
         let advice = match self.credentials {

@@ -21,7 +21,8 @@ pub enum Origin {
     /// On this machine, served where they lie.
     Directory(PathBuf),
     /// In an artifact store, by its URI: `mlflow-artifacts:`, `s3:`, `gs:`, `abfss:`, `https:` ...
-    /// Never of a form that has to be resolved again (`models:`, `runs:`).
+    /// Never of a form that has to be resolved again: `models:/m-...` and `runs:/...` are
+    /// directories that the tracking server can read and this machine cannot.
     Artifacts(String),
 }
 

@@ -9,8 +9,11 @@ mod directory;
 mod file_store;
 mod hint;
 mod location;
+mod mlflow;
+mod object;
 mod promote;
 mod records;
+mod source;
 mod sqlite;
 mod wanted;
 
@@ -21,6 +24,12 @@ pub use aspired::{Aspired, Origin, SourceError};
 pub use directory::{DirectoryOptions, DirectorySource, models_at};
 pub use file_store::{FileStoreOptions, FileStoreSource};
 pub use hint::Hint;
+pub use mlflow::{
+    Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy, Target,
+    TargetError,
+};
+pub use object::{ObjectDir, ObjectOptions};
 pub use promote::{PromoteError, Promoted, promote_directory};
+pub use source::Source;
 pub use sqlite::{SqliteOptions, SqliteSource};
 pub use wanted::{Wanted, WantedError};

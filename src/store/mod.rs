@@ -1,9 +1,10 @@
 //! Model directories on disk: where they are, whether they are whole, what lies in them.
 //!
 //! [`layout`](resolve) finds the directory that a path and a selector mean; [`ModelDir`] verifies
-//! one before any runtime sees it; [`TuneCache`] keeps what was measured. All calls block: they are
-//! for start-up and loader threads.
+//! one before any runtime sees it; [`Cache`] keeps versions that were fetched; [`TuneCache`] keeps
+//! what was measured. All calls block: they are for start-up and loader threads.
 
+mod cache;
 mod contained;
 mod layout;
 mod model_dir;
@@ -12,18 +13,27 @@ mod onnx_file;
 mod onnx_wire;
 mod registry_file;
 mod remote;
+mod remote_uri;
 mod source_path;
 mod tune_cache;
 
 #[cfg(test)]
 mod tests;
 
+pub use cache::{
+    About, Cache, CacheError, CacheKey, CacheOptions, Damage, FetchError, Held, LastKnown,
+    ListingError,
+};
 pub use contained::NotContained;
 pub use layout::{LayoutError, ResolvedModel, resolve, resolve_all};
+pub(crate) use model_dir::GRAPH_BYTES_MAX;
 pub use model_dir::ModelDir;
 pub use model_dir_error::ModelDirError;
 pub use onnx_file::OnnxFileError;
+pub(crate) use onnx_file::external_locations;
 pub use registry_file::RegistryFileError;
 pub use remote::{ByteStream, RemoteDir, RemoteError, RemoteFile};
+pub use remote_uri::without_secrets;
 pub use source_path::SourcePathError;
+pub(crate) use source_path::percent_decoded;
 pub use tune_cache::{TuneCache, TuneConditions, TuneKey, TuneRecord};

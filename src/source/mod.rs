@@ -5,5 +5,7 @@
 //! changes nothing either.
 
 mod aspired;
+mod object;
 
 pub use aspired::{Aspired, Origin, SourceError};
+pub use object::{ObjectDir, ObjectOptions};

@@ -108,3 +108,32 @@ fn code(text: &str) -> Option<&str> {
     let is_plain = code.len() <= CODE_CHARS_MAX && code.chars().all(|c| c.is_ascii_alphanumeric());
     is_plain.then_some(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: text.into() }
+    }
+
+    #[test]
+    fn a_machine_without_credentials_is_told_so() {
+        let text = "Error performing PUT http://169.254.169.254/latest/api/token in 3s - no route";
+        let error = failure("`s3://b/a`", &generic(text));
+        assert!(matches!(error, RemoteError::Denied(_)), "{error:?}");
+        assert!(error.to_string().contains("no credentials for its store are set"), "{error}");
+    }
+
+    #[test]
+    fn whatever_a_store_says_only_plain_codes_are_repeated() {
+        for body in ["<Code>a b</Code>", "<Code>secret", "<Code>secret=1</Code>", "secret: secret"]
+        {
+            let text = format!("Server returned non-2xx status code: 418 I'm a teapot: {body}");
+            let message = failure("x", &generic(&text)).to_string();
+            assert_eq!(message, "x: the store answered 418 I'm a teapot");
+        }
+        let message = failure("x", &generic("secret")).to_string();
+        assert_eq!(message, "x: the answer of the store makes no sense");
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! `s3:`, `gs:`, `abfss:`/`wasbs:` and `http(s):` URIs, through the `object_store` crate, with the
 //! variables that MLflow's users set for the clients of these stores. Every wait and every retry is
-//! bounded, and no message holds a credential: what a store answers is shown as its status and code.
+//! bounded, and no message holds a credential: of what a store answers only status and code are
+//! shown.
 //!
 //! Credentials come from variables or from the machine (instance profile, workload identity, the
 //! file that `gcloud` writes); profiles of `~/.aws` are not read.

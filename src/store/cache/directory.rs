@@ -131,7 +131,7 @@ impl Cache {
         self.locks().join(format!("{key}.fetch"))
     }
 
-    /// Exclusive for who looks for room.
+    /// Exclusive for who looks for room, or makes a partial version a complete one.
     pub(super) fn room_lock(&self) -> PathBuf {
         self.locks().join("room")
     }

@@ -150,7 +150,7 @@ impl Cache {
         Ok(partial.reserve(bytes)?)
     }
 
-    /// One process looks for room at a time.
+    /// One looks for room at a time, or changes what takes room.
     async fn room(&self) -> Result<ExclusiveLock, FetchError> {
         let path = self.room_lock();
         loop {
@@ -251,6 +251,8 @@ impl Cache {
                 None => tokio::time::sleep(MOMENT).await,
             }
         };
+        // What is partial and what is complete is counted under the same lock.
+        let room = self.room().await?;
         match fs::rename(partial.version(), &version) {
             Ok(()) => sync(&self.versions())?,
             Err(error)
@@ -263,6 +265,7 @@ impl Cache {
             }
             Err(error) => return Err(CacheError::on("rename to", &version)(error).into()),
         }
+        drop(room);
         let held = Held::take(key, version, lock);
         let held = held.map_err(|(damage, _lock)| FetchError::Damaged(damage))?;
         held.touch();

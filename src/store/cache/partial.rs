@@ -108,9 +108,12 @@ impl Cache {
     pub(super) fn reserved_for_others(&self, key: &CacheKey) -> Result<u64, CacheError> {
         let partials = keyed_entries(&self.partials())?.into_iter();
         let others = partials.filter(|(other, _)| other != key);
-        // Without a number there: just begun, or just removed.
+        // Without a number there: just begun, or just removed. Without a version: it is one of
+        // the complete ones by now.
         let reserved = others.filter_map(|(_, dir)| {
-            fs::read_to_string(dir.join(RESERVED_FILE)).ok()?.parse::<u64>().ok()
+            let is_partial = dir.join(VERSION_DIR).exists();
+            let reserved = is_partial.then(|| fs::read_to_string(dir.join(RESERVED_FILE)))?;
+            reserved.ok()?.parse::<u64>().ok()
         });
         Ok(reserved.fold(0, u64::saturating_add))
     }

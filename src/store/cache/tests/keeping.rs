@@ -71,7 +71,7 @@ async fn room_that_another_fetch_has_reserved_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path());
     let partial = cache.partial(&key("other"));
-    fs::create_dir(&partial).unwrap();
+    fs::create_dir_all(partial.join("version")).unwrap();
     fs::write(partial.join("reserved"), "9000").unwrap();
     let error = fetch(&cache, "a", 2000).await.unwrap_err();
     assert!(matches!(error, FetchError::NoRoom { held: 9000, .. }), "{error}");
@@ -150,4 +150,29 @@ fn a_place_that_cannot_be_a_cache_is_refused() {
     fs::write(&file, "no directory").unwrap();
     let error = Cache::open(options(&file)).unwrap_err().to_string();
     assert!(error.starts_with("cannot make the directory") && error.contains("file"), "{error}");
+}
+
+#[test]
+fn many_at_once_stay_under_the_limit_and_have_what_they_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = &dir;
+    let work = |thread: u64| {
+        let cache = open(dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut random = fastrand::Rng::with_seed(thread);
+        for _ in 0..15 {
+            let name = random.u8(0..8).to_string();
+            // Four versions are held at most, so there is room for each.
+            let held = runtime.block_on(fetch(&cache, &name, 2000)).unwrap();
+            assert_eq!(held.verify(), Ok(()), "{name}");
+            let bytes: usize = names(&cache, "versions").len() * 2017;
+            assert!(bytes <= 10_000, "{bytes}");
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|thread| drop(scope.spawn(move || work(thread)))));
+    let cache = open(dir.path());
+    assert_eq!(names(&cache, "partial"), Vec::<String>::new());
+    assert!(
+        names(&cache, "locks").iter().all(|name| name.parse::<crate::store::CacheKey>().is_ok())
+    );
 }

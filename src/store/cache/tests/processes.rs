@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use super::{Content, FakeRemote, about, content, key, names, open, whole};
+use super::{Content, FakeRemote, about, content, key, names, open, options, whole};
 use crate::store::cache::partial::bytes_below;
 use crate::store::{Cache, FetchError};
 
@@ -19,7 +19,11 @@ struct Other(Child);
 impl Other {
     /// Starts it and waits until it is where its role takes it.
     fn start(role: &str, cache: &Cache) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // A disk that is full after a few blocks; the signal that comes with it is ignored.
+        let limit = if role == "is full" { "trap '' XFSZ; ulimit -f 8; " } else { "" };
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$@\""), "sh"])
+            .arg(std::env::current_exe().unwrap())
             .args(["--exact", "store::cache::tests::processes::other_process", "--nocapture"])
             .env(ROLE, role)
             .env(DIR, &cache.options.dir)
@@ -43,11 +47,24 @@ impl Drop for Other {
 #[tokio::test]
 async fn other_process() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let cache = open(std::env::var_os(DIR).unwrap().as_ref());
+    let mut options = options(std::env::var_os(DIR).unwrap().as_ref());
+    options.file_bytes_max = 10_000;
+    let cache = Cache::open(options).unwrap();
     if role == "holds" {
         let _held = cache.find(&key("a")).unwrap();
         println!("{READY}");
         std::future::pending::<()>().await;
+    }
+    if role == "is full" {
+        // 8 blocks of 512 or 1024 bytes.
+        let remote = FakeRemote::model(9000);
+        let error = cache.fetch(&key("a"), &about(), &remote, |_, _| {}).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("cannot write `") && message.contains("ulimit"), "{message}");
+        assert!(error.is_transient());
+        assert_eq!(names(&cache, "partial"), Vec::<String>::new());
+        println!("{READY}");
+        return;
     }
     let remote = FakeRemote::new([("MLmodel", whole(1)), ("x", Content::Hangs(content(500)))]);
     let tell = |bytes, _| {
@@ -109,5 +126,15 @@ async fn what_another_process_serves_is_not_evicted_until_it_ends() {
     drop(other);
     fetch("d", 4900).await.unwrap();
     assert!(!cache.version(&key("a")).exists());
+    assert_eq!(held.verify(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_write_that_the_disk_refuses_ends_the_fetch_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    drop(Other::start("is full", &cache));
+    assert_eq!(names(&cache, "versions"), Vec::<String>::new());
+    let held = cache.fetch(&key("a"), &about(), &FakeRemote::model(100), |_, _| {}).await.unwrap();
     assert_eq!(held.verify(), Ok(()));
 }

@@ -59,18 +59,22 @@ fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<File>> {
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let opened = file.metadata()?;
-        match fs::metadata(path) {
-            Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
-                return Ok(Some(file));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if is_named(&file, path)? {
+            return Ok(Some(file));
         }
     }
     // Somebody takes and releases it without end: as good as held.
     Ok(None)
+}
+
+/// Whether the path still names this file: who held it alone may have removed it between.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -100,9 +104,12 @@ mod tests {
         let path = dir.path().join("lock");
         let ghost = File::create(&path).unwrap();
         rustix::fs::flock(&ghost, FlockOperation::LockExclusive).unwrap();
+        assert!(is_named(&ghost, &path).unwrap());
         fs::remove_file(&path).unwrap();
+        assert!(!is_named(&ghost, &path).unwrap());
         let first = ExclusiveLock::try_take(&path).unwrap().unwrap();
         assert!(ExclusiveLock::try_take(&path).unwrap().is_none());
+        assert!(!is_named(&ghost, &path).unwrap(), "another file of the same name");
         drop(first);
     }
 
@@ -118,6 +125,7 @@ mod tests {
                     while taken < 200 {
                         let Some(lock) = ExclusiveLock::try_take(&path).unwrap() else { continue };
                         let others = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        std::thread::yield_now();
                         assert_eq!(others, 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                         drop(lock);

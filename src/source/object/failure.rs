@@ -84,10 +84,16 @@ fn transport(what: &str, error: &object_store::Error) -> RemoteError {
         return RemoteError::Garbled(format!("{what}: the answer of the store makes no sense"));
     };
     // The innermost cause is the system's: `Connection refused (os error 111)`.
+    let reason = cause.to_string();
+    let hint = if reason.contains("certificate") {
+        "; a CA of your own is named by AWS_CA_BUNDLE (S3) or SSL_CERT_FILE"
+    } else {
+        ""
+    };
     RemoteError::Unreachable(match http.kind() {
-        HttpErrorKind::Connect => format!("{what}: no connection to the store: {cause}"),
+        HttpErrorKind::Connect => format!("{what}: no connection to the store: {reason}{hint}"),
         HttpErrorKind::Timeout => format!("{what}: the store did not answer in time"),
-        _ => format!("{what}: the store broke off its answer: {cause}"),
+        _ => format!("{what}: the store broke off its answer: {reason}"),
     })
 }
 

@@ -63,8 +63,7 @@ fn s3(bucket: &str, options: &ObjectOptions) -> Result<Arc<dyn ObjectStore>, Rem
         Some(endpoint) => builder.with_endpoint(endpoint),
         None => builder,
     };
-    // As MLflow's client: an endpoint without TLS is one that somebody has asked for.
-    let store = builder.with_allow_http(true).with_bucket_name(bucket).build();
+    let store = builder.with_bucket_name(bucket).build();
     store.map(|store| Arc::new(store) as _).map_err(|error| unusable("S3", &error))
 }
 
@@ -88,7 +87,7 @@ fn azure(
     options: &ObjectOptions,
 ) -> Result<Arc<dyn ObjectStore>, RemoteError> {
     let builder = MicrosoftAzureBuilder::new()
-        .with_client_options(client(options).with_allow_http(true))
+        .with_client_options(client(options))
         .with_retry(retry(options));
     let mut builder =
         options.settings("AZURE_").fold(builder, |builder, (name, value)| match name.parse() {
@@ -140,7 +139,7 @@ pub(super) fn web(
     retries_max: usize,
 ) -> Result<Arc<dyn ObjectStore>, RemoteError> {
     let retry = RetryConfig { max_retries: retries_max, ..retry(options) };
-    let mut client = client(options).with_allow_http(true);
+    let mut client = client(options);
     if let Some((user, password)) = login {
         let token = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let mut value = HeaderValue::from_str(&format!("Basic {token}"))
@@ -154,6 +153,8 @@ pub(super) fn web(
 
 fn client(options: &ObjectOptions) -> ClientOptions {
     ClientOptions::new()
+        // An endpoint without TLS is one that somebody has asked for.
+        .with_allow_http(true)
         // A file may take as long as it needs while something arrives.
         .with_timeout_disabled()
         .with_connect_timeout(options.connect_time_max)
@@ -170,7 +171,21 @@ fn retry(options: &ObjectOptions) -> RetryConfig {
 
 /// A setting that is missing or wrong. What these errors say is about settings, never their values.
 fn unusable(store: &str, error: &object_store::Error) -> RemoteError {
-    RemoteError::Unusable(format!("the client of {store} cannot be made: {error}"))
+    let mut cause: &dyn std::error::Error = error;
+    let mut of_client = false;
+    while let Some(source) = cause.source() {
+        of_client |= source.is::<reqwest::Error>();
+        cause = source;
+    }
+    RemoteError::Unusable(if of_client {
+        // Only its innermost cause says what is missing: usually the system's certificates.
+        format!(
+            "the client of {store} cannot be made: {cause} (the system's certificates are needed: \
+             install ca-certificates, or name a bundle in SSL_CERT_FILE)"
+        )
+    } else {
+        format!("the client of {store} cannot be made: {error}")
+    })
 }
 
 #[cfg(test)]

@@ -295,6 +295,49 @@ async fn a_web_server_that_lists_nothing_is_read_by_what_the_mlmodel_file_names(
 }
 
 #[tokio::test]
+async fn a_directory_in_google_cloud_storage_is_listed_and_read() {
+    let server = Server::start(|line| match line {
+        line if line.contains("list-type=2") => page(&[("d/MLmodel", 5)], None),
+        _ => Answer::ok("hello"),
+    });
+    let account = format!(
+        "{{\"gcs_base_url\": \"http://{}\", \"disable_oauth\": true, \"client_email\": \"\", \
+         \"private_key\": \"\", \"private_key_id\": \"\"}}",
+        server.address
+    );
+    let options = options([("GOOGLE_SERVICE_ACCOUNT_KEY", account)]);
+    let dir = ObjectDir::open("gs://models/d", &options).unwrap();
+    assert_eq!(listed(&dir).await, [file("MLmodel", Some(5))]);
+    assert_eq!(read(&dir, "MLmodel").await.unwrap(), b"hello");
+    assert!(server.requests()[1].starts_with("GET /models/d%2FMLmodel "));
+}
+
+#[tokio::test]
+async fn a_directory_in_azure_is_listed_and_read_with_a_connection_string() {
+    let server = Server::start(|line| match line {
+        line if line.contains("comp=list") => Answer::ok(
+            "<?xml version=\"1.0\"?><EnumerationResults><Blobs><Blob><Name>d/MLmodel</Name>\
+             <Properties><Last-Modified>Sat, 21 Nov 2026 05:00:00 GMT</Last-Modified>\
+             <Etag>1</Etag><Content-Length>5</Content-Length>\
+             <Content-Type>text/plain</Content-Type></Properties></Blob></Blobs>\
+             <NextMarker/></EnumerationResults>",
+        ),
+        _ => Answer::ok("hello"),
+    });
+    let connection = format!(
+        "AccountName=acc;AccountKey=a2V5;BlobEndpoint=http://{}/acc;EndpointSuffix=core.windows.net",
+        server.address
+    );
+    let options = options([("AZURE_STORAGE_CONNECTION_STRING", connection)]);
+    let dir = ObjectDir::open("wasbs://c@acc.blob.core.windows.net/d", &options).unwrap();
+    assert_eq!(listed(&dir).await, [file("MLmodel", Some(5))]);
+    assert_eq!(read(&dir, "MLmodel").await.unwrap(), b"hello");
+    let requests = server.requests();
+    assert!(requests[1].starts_with("GET /acc/c/d/MLmodel "), "{}", requests[1]);
+    assert!(requests.iter().all(|request| request.contains("authorization: SharedKey acc:")));
+}
+
+#[tokio::test]
 async fn a_webdav_server_is_listed() {
     let body = "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\">\
         <D:response><D:href>/d/MLmodel</D:href><D:propstat><D:prop><D:resourcetype/>\

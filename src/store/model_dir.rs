@@ -11,7 +11,7 @@ use super::model_dir_error::ModelDirError;
 use super::onnx_file;
 
 /// Largest graph file, in bytes: protobuf's own limit.
-pub(super) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
+pub(crate) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
 
 /// Largest recorded request body that is read, in bytes. It only warms a model up; a larger one is
 /// left where it is.

@@ -75,6 +75,17 @@ pub(super) fn external_files<R: Read + Seek>(
         .collect())
 }
 
+/// The same, of which only the locations matter: sorted, relative to the graph's own directory.
+///
+/// # Errors
+/// As [`external_files`].
+pub(crate) fn external_locations<R: Read + Seek>(
+    reader: R,
+    bytes: u64,
+) -> Result<Vec<String>, OnnxFileError> {
+    Ok(external_files(reader, bytes)?.into_iter().map(|file| file.location).collect())
+}
+
 /// The messages on the way to a tensor (`onnx.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {

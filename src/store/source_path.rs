@@ -89,7 +89,7 @@ fn file_uri(uri: &str) -> Result<PathBuf, SourcePathError> {
 }
 
 /// `None` when the result is not UTF-8. A percent sign without two hex digits stands for itself.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let hex = |byte: u8| char::from(byte).to_digit(16);
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

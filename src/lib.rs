@@ -21,6 +21,8 @@ pub mod servable;
 
 pub mod predict;
 
+pub mod lifecycle;
+
 pub mod server;
 
 pub mod app;

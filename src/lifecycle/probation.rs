@@ -1,0 +1,266 @@
+//! Whether a version does worse than the one it replaced, from numbers alone.
+//!
+//! To go back by mistake is worse than to see a slightly bad version stay: it would take a good
+//! version out, and again with every promotion. So the comparison speaks up only when chance is no
+//! explanation and the difference matters:
+//!
+//! - *Failures*: both versions have answered at least 20 requests, the share of failures has grown
+//!   by at least one percentage point, and the two-proportion z-test is beyond 4 (by chance once in
+//!   30,000 comparisons).
+//! - *Latency*: both have answered at least 100 without failure, and the 95th percentile is above
+//!   three times that of the predecessor and above 5 ms. A percentile, since a single stall of the
+//!   machine moves a mean.
+//!
+//! The predecessor's numbers are from its own time, under its own load. What load alone does to a
+//! latency is why three times are asked for, and not a tenth more.
+
+use std::time::Duration;
+
+const ANSWERED_MIN: u64 = 20;
+const SHARE_MORE_MIN: f64 = 0.01;
+const Z_MIN: f64 = 4.0;
+const MEASURED_MIN: u64 = 100;
+const PERCENTILE: f64 = 0.95;
+const SLOWER_MIN: f64 = 3.0;
+const SLOW: Duration = Duration::from_millis(5);
+
+/// Each power of two of microseconds is split into this many buckets: a latency is known to 25 %.
+const STEPS: usize = 4;
+/// Up to 2^28 us, which is 4.5 minutes; what took longer is in the last.
+const BUCKETS: usize = 28 * STEPS;
+
+/// What is known of one version's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Requests that it has answered, with or without success. Not those that were refused at the
+    /// door or that were the client's fault.
+    pub answered: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// How long those took that did not fail.
+    pub latencies: Latencies,
+}
+
+/// Counts of latencies, in buckets that grow with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latencies([u64; BUCKETS]);
+
+/// How a version does beside its predecessor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing speaks against it.
+    Fine,
+    /// It should not go on serving, for the reason in the text.
+    Worse(String),
+    /// Too few answers to tell.
+    TooEarly,
+}
+
+/// Compares a version with the one that served before it.
+#[must_use]
+pub fn compare(new: &Observed, old: &Observed) -> Health {
+    let too_few = |min, count: fn(&Observed) -> u64| count(new).min(count(old)) < min;
+    if too_few(ANSWERED_MIN, |one| one.answered) {
+        return Health::TooEarly;
+    }
+    if let Some(cause) = more_failures(new, old) {
+        return Health::Worse(cause);
+    }
+    if too_few(MEASURED_MIN, |one| one.latencies.count()) {
+        return Health::TooEarly;
+    }
+    slower(&new.latencies, &old.latencies).map_or(Health::Fine, Health::Worse)
+}
+
+fn more_failures(new: &Observed, old: &Observed) -> Option<String> {
+    let count = |one: &Observed| (one.failed.min(one.answered) as f64, one.answered as f64);
+    let ((new_failed, new_all), (old_failed, old_all)) = (count(new), count(old));
+    let (new_share, old_share) = (new_failed / new_all, old_failed / old_all);
+    let pooled = (new_failed + old_failed) / (new_all + old_all);
+    let error = (pooled * (1.0 - pooled) * (1.0 / new_all + 1.0 / old_all)).sqrt();
+    let more = new_share - old_share;
+    // No error means that all failed or none did, with both versions: then there is no difference.
+    (more >= SHARE_MORE_MIN && more > Z_MIN * error).then(|| {
+        format!(
+            "{:.1} % of {} requests failed, with the version before {:.1} % of {}",
+            new_share * 100.0,
+            new.answered,
+            old_share * 100.0,
+            old.answered
+        )
+    })
+}
+
+fn slower(new: &Latencies, old: &Latencies) -> Option<String> {
+    let (slow, before) = (new.percentile(PERCENTILE)?, old.percentile(PERCENTILE)?);
+    (slow > SLOW && slow.as_secs_f64() > SLOWER_MIN * before.as_secs_f64()).then(|| {
+        format!(
+            "95 % of requests took up to {:.1} ms, with the version before {:.1} ms",
+            slow.as_secs_f64() * 1e3,
+            before.as_secs_f64() * 1e3
+        )
+    })
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self([0; BUCKETS])
+    }
+}
+
+impl Latencies {
+    /// How many buckets there are, for who counts elsewhere.
+    pub const BUCKETS: usize = BUCKETS;
+
+    /// From counts by [`bucket`](Self::bucket).
+    #[must_use]
+    pub fn from_counts(counts: [u64; BUCKETS]) -> Self {
+        Self(counts)
+    }
+
+    /// The bucket that a latency belongs to, less than [`BUCKETS`](Self::BUCKETS).
+    #[must_use]
+    pub fn bucket(latency: Duration) -> usize {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
+        let power = us.ilog2() as usize;
+        // The two bits below the highest one.
+        let step = ((us << 2) >> power) as usize & (STEPS - 1);
+        (power * STEPS + step).min(BUCKETS - 1)
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, latency: Duration) {
+        self.0[Self::bucket(latency)] += 1;
+    }
+
+    /// How many were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The latency that this share of all was not longer than, up to a quarter too high; `None`
+    /// where none was counted.
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Option<Duration> {
+        let rank = ((self.count() as f64 * share).ceil() as u64).max(1);
+        let mut seen = 0;
+        let bucket = self.0.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        })?;
+        Some(Self::end(bucket))
+    }
+
+    /// Where a bucket ends.
+    fn end(bucket: usize) -> Duration {
+        let next = bucket + 1;
+        let us = (1_u64 << (next / STEPS)) * (STEPS + next % STEPS) as u64;
+        Duration::from_nanos(us * 1000 / STEPS as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// So many answers, so many of them failures, the others this long.
+    fn observed(answered: u64, failed: u64, latency: Duration) -> Observed {
+        let mut latencies = Latencies::default();
+        latencies.0[Latencies::bucket(latency)] = answered - failed;
+        Observed { answered, failed, latencies }
+    }
+
+    #[test]
+    fn a_version_that_fails_clearly_more_is_worse() {
+        let old = observed(10_000, 10, MS);
+        assert_eq!(
+            compare(&observed(200, 24, MS), &old),
+            Health::Worse(
+                "12.0 % of 200 requests failed, with the version before 0.1 % of 10000".to_owned()
+            )
+        );
+        assert!(matches!(compare(&observed(20, 20, MS), &old), Health::Worse(_)));
+        assert_eq!(compare(&observed(200, 1, MS), &old), Health::Fine, "one of 200 is chance");
+        assert_eq!(compare(&observed(100_000, 600, MS), &old), Health::Fine, "half a point more");
+        let failing = observed(1000, 300, MS);
+        assert_eq!(compare(&observed(1000, 330, MS), &failing), Health::Fine, "chance");
+        assert!(matches!(compare(&observed(1000, 500, MS), &failing), Health::Worse(_)));
+        assert_eq!(compare(&observed(1000, 0, MS), &failing), Health::Fine, "better");
+    }
+
+    #[test]
+    fn a_version_that_is_clearly_slower_is_worse() {
+        let old = observed(1000, 0, MS * 4);
+        assert_eq!(
+            compare(&observed(1000, 0, MS * 40), &old),
+            Health::Worse(
+                "95 % of requests took up to 41.0 ms, with the version before 4.1 ms".to_owned()
+            )
+        );
+        assert_eq!(compare(&observed(1000, 0, MS * 8), &old), Health::Fine, "twice is not much");
+        let quick = observed(1000, 0, MS / 20);
+        assert_eq!(compare(&observed(1000, 0, MS * 3), &quick), Health::Fine, "fast enough");
+    }
+
+    #[test]
+    fn a_few_stalls_are_not_held_against_a_version() {
+        let mut new = observed(1000, 0, MS);
+        new.latencies.0[Latencies::bucket(MS * 10_000)] = 40;
+        assert_eq!(compare(&new, &observed(1000, 0, MS)), Health::Fine);
+        new.latencies.0[Latencies::bucket(MS * 10_000)] = 100;
+        assert!(matches!(compare(&new, &observed(1000, 0, MS)), Health::Worse(_)));
+    }
+
+    #[test]
+    fn few_answers_tell_nothing() {
+        let old = observed(1000, 0, MS);
+        assert_eq!(compare(&observed(19, 19, MS), &old), Health::TooEarly);
+        assert_eq!(compare(&observed(99, 0, MS * 1000), &old), Health::TooEarly);
+        assert_eq!(compare(&old, &observed(19, 0, MS)), Health::TooEarly);
+        assert_eq!(compare(&Observed::default(), &Observed::default()), Health::TooEarly);
+    }
+
+    #[test]
+    fn buckets_end_where_the_next_begin() {
+        for bucket in 2 * STEPS..BUCKETS - 1 {
+            let end = Latencies::end(bucket);
+            assert_eq!(Latencies::bucket(end), bucket + 1);
+            assert_eq!(Latencies::bucket(end.saturating_sub(Duration::from_micros(1))), bucket);
+        }
+        assert_eq!(Latencies::bucket(Duration::ZERO), 0);
+        assert_eq!(Latencies::bucket(Duration::MAX), BUCKETS - 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_percentile_is_at_most_a_quarter_too_high(us in 4_u64..200_000_000) {
+            let latency = Duration::from_micros(us);
+            let mut latencies = Latencies::default();
+            latencies.add(latency);
+            let found = latencies.percentile(0.95).unwrap();
+            prop_assert!(found > latency && found <= latency.mul_f64(1.25));
+        }
+
+        #[test]
+        fn any_numbers_can_be_compared(numbers: [u64; 4], count: u32) {
+            let mut latencies = Latencies::default();
+            latencies.0[7] = u64::from(count);
+            let [answered, failed, old_answered, old_failed] = numbers;
+            let new = Observed { answered, failed, latencies: latencies.clone() };
+            let old = Observed { answered: old_answered, failed: old_failed, latencies };
+            let _ = compare(&new, &old);
+        }
+
+        #[test]
+        fn a_version_is_never_worse_than_itself(answered: u64, failed: u64, us: u64) {
+            let answered = answered >> 2;
+            let one = observed(answered, failed.min(answered), Duration::from_micros(us >> 20));
+            prop_assert!(!matches!(compare(&one, &one), Health::Worse(_)));
+        }
+    }
+}

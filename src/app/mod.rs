@@ -3,6 +3,7 @@
 
 mod log;
 mod models;
+mod registry;
 mod score;
 mod serve;
 mod served;
@@ -84,7 +85,7 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     match command {
         Command::Check => check(&config),
         Command::Predict => score::score(&config, files),
-        Command::Serve | Command::Config => serve::serve(&config),
+        Command::Serve | Command::Config => serve::serve(&config, &environment),
     }
 }
 
@@ -98,7 +99,7 @@ fn say(line: impl Display) {
 fn check(config: &Config) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     for loaded in load_all(config)? {
-        let Loaded { servable, engine, provider, inputs, warm_up, tuning } = loaded;
+        let Loaded { servable, engine, provider, inputs, warm_up, tuning, .. } = loaded;
         let verdict = match warm_up {
             WarmUp::Done => "ok".to_owned(),
             WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),

@@ -1,24 +1,126 @@
 //! From what is configured to loaded models.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
-use crate::config::{Config, ModelConfig};
-use crate::model::ModelId;
-use crate::servable::{LoadOptions, Loaded, load};
+use crate::config::{Config, Environment, ModelConfig};
+use crate::lifecycle::{Fetcher, First, Plan, Version};
+use crate::model::{ModelId, ModelName};
+use crate::servable::{LoadOptions, Loaded, WarmUp, load};
+use crate::source::{Aspired, Origin};
 use crate::store::{ModelDir, ResolvedModel, TuneCache, resolve_all};
 use crate::wire::invocations::ScoringOptions;
 
 use super::Failure;
+use super::registry::{Reach, Registered, is_mlflow};
+
+/// What a server starts with.
+pub(super) struct Start {
+    /// The versions that serve at first.
+    pub(super) first: Vec<First>,
+    pub(super) plans: HashMap<ModelName, Plan>,
+    pub(super) sources: Vec<Registered>,
+    pub(super) fetcher: Fetcher,
+}
+
+/// Finds every model's registry, and loads the version that it names.
+pub(super) fn start(config: &Config, environment: &Environment) -> Result<Start, Failure> {
+    let reach = Reach::new(config, environment);
+    let mut engines = Engines::new(config);
+    let (mut first, mut plans, mut sources) = (Vec::new(), HashMap::new(), Vec::new());
+    for model in &config.models {
+        first.extend(if is_mlflow(&model.path) {
+            vec![fetch_first(&reach, config, model, &mut engines)?]
+        } else {
+            load_one(config, model, &mut engines)?.into_iter().map(first_of).collect()
+        });
+        for registered in reach.registered(model)? {
+            let plan = Plan {
+                backend: engines.get(model.backend)?,
+                options: load_options(config, model),
+                needs_compatible: config.registry.needs_compatible,
+            };
+            plans.insert(registered.name.clone(), plan);
+            sources.push(registered);
+        }
+    }
+    Ok(Start { first, plans, sources, fetcher: reach.fetcher()? })
+}
+
+/// A version that was loaded from where it lies.
+fn first_of((loaded, dir): (Loaded, PathBuf)) -> First {
+    warn_of_example(&loaded);
+    let ModelId { name, version } = loaded.servable.id().clone();
+    let aspired = Aspired { version, origin: Origin::Directory(dir), stamp: String::new() };
+    First { model: name, aspired, version: Version::new(loaded, None) }
+}
+
+fn warn_of_example(loaded: &Loaded) {
+    if let WarmUp::Failed(error) = &loaded.warm_up {
+        tracing::warn!(model = %loaded.servable.id(), %error, "the example request failed");
+    }
+}
+
+/// Asks an MLflow registry, fetches what it names and loads it.
+fn fetch_first(
+    reach: &Reach<'_>,
+    config: &Config,
+    model: &ModelConfig,
+    engines: &mut Engines<'_>,
+) -> Result<First, Failure> {
+    let refused = |cause: &dyn Display| {
+        Failure::Failed(format!("cannot serve {}: {cause}", model.path.display()))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| refused(&cause))?;
+    let (name, aspired, fetched) = runtime.block_on(async {
+        let fetcher = reach.fetcher()?;
+        // Asked once, by a client of this runtime.
+        let mut registered = reach.registered(model)?;
+        let Some(Registered { name, mut source }) = registered.pop() else {
+            return Err(refused(&"it names no model"));
+        };
+        let asked = source.aspired().await;
+        let aspired = match asked {
+            Ok(Some(aspired)) => aspired,
+            Ok(None) => return Err(refused(&"the registry selects no version of it")),
+            Err(cause) => match fetcher.last_known(&name) {
+                Some(last) => {
+                    let version = last.version;
+                    tracing::warn!(
+                        model = %name, %version, %cause,
+                        "the registry gave no answer; the last known version serves"
+                    );
+                    last
+                }
+                None => return Err(refused(&cause)),
+            },
+        };
+        let fetched = fetcher.fetch(&name, &aspired).await.map_err(|cause| refused(&cause))?;
+        Ok((name, aspired, fetched))
+    })?;
+    let dir = ModelDir::open(&fetched.dir).map_err(|cause| refused(&cause))?;
+    let engine = engines.get(model.backend)?;
+    let id = ModelId { name: name.clone(), version: aspired.version };
+    let loaded =
+        load(id, dir, &*engine, &load_options(config, model)).map_err(|cause| refused(&cause))?;
+    warn_of_example(&loaded);
+    reach.fetcher()?.remember(&name, &aspired);
+    Ok(First { model: name, aspired, version: Version::new(loaded, fetched.held) })
+}
 
 /// Loads all models, in order.
 pub(super) fn load_all(config: &Config) -> Result<Vec<Loaded>, Failure> {
     let mut engines = Engines::new(config);
     let mut all = Vec::new();
     for model in &config.models {
-        all.extend(load_one(config, model, &mut engines)?);
+        all.extend(load_one(config, model, &mut engines)?.into_iter().map(|(loaded, _)| loaded));
     }
     Ok(all)
 }
@@ -28,7 +130,7 @@ fn load_one(
     config: &Config,
     model: &ModelConfig,
     engines: &mut Engines<'_>,
-) -> Result<Vec<Loaded>, Failure> {
+) -> Result<Vec<(Loaded, PathBuf)>, Failure> {
     let refused = |cause: &dyn Display| {
         Failure::Failed(format!("cannot serve {}: {cause}", model.path.display()))
     };
@@ -42,7 +144,23 @@ fn load_one(
         };
         one.name = name.clone();
     }
-    let options = LoadOptions {
+    let options = load_options(config, model);
+    resolved
+        .into_iter()
+        .map(|ResolvedModel { name, version, dir }| {
+            // The directory first: its faults need no engine to be found.
+            let opened = ModelDir::open(&dir).map_err(|cause| refused(&cause))?;
+            let engine = engines.get(model.backend)?;
+            let id = ModelId { name, version };
+            let loaded = load(id, opened, &*engine, &options).map_err(|cause| refused(&cause))?;
+            Ok((loaded, dir))
+        })
+        .collect()
+}
+
+/// How a model's versions are loaded.
+fn load_options(config: &Config, model: &ModelConfig) -> LoadOptions {
+    LoadOptions {
         providers: config.onnxruntime.providers.clone(),
         scoring: ScoringOptions {
             record_shape: model.record_shape,
@@ -52,17 +170,7 @@ fn load_one(
         tune_cache: config.cache_dir.clone().map(TuneCache::new),
         intra_op_threads: config.onnxruntime.intra_op_threads.get(),
         cores: available_parallelism().map_or(1, usize::from),
-    };
-    resolved
-        .into_iter()
-        .map(|ResolvedModel { name, version, dir }| {
-            // The directory first: its faults need no engine to be found.
-            let dir = ModelDir::open(&dir).map_err(|cause| refused(&cause))?;
-            let engine = engines.get(model.backend)?;
-            let id = ModelId { name, version };
-            load(id, dir, &*engine, &options).map_err(|cause| refused(&cause))
-        })
-        .collect()
+    }
 }
 
 /// The engines in use, each started once.

@@ -15,7 +15,9 @@ use crate::servable::BatchOptions;
 use crate::server::{AdminOptions, ServerOptions};
 use crate::wire::invocations::RecordShape;
 
-use super::checked::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
+use super::checked::{
+    Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
+};
 use super::fault::{Fault, Faults};
 use super::file::FileModel;
 use super::parse;
@@ -36,6 +38,7 @@ enum Profile {
     Latency,
 }
 
+const SIGNATURES: &[(&str, bool)] = &[("compatible", true), ("any", false)];
 const PROFILES: &[(&str, Profile)] =
     &[("throughput", Profile::Throughput), ("latency", Profile::Latency)];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -68,6 +71,10 @@ impl Config {
         let pool = check.pool(profile);
         let cache_dir = check.cache_dir();
         let onnxruntime = check.onnxruntime(profile);
+        let registry = check.registry();
+        let cache_bytes_max = check.get(&setting::CACHE_BYTES_MAX, |text| {
+            parse::bytes(text, ByteSize::mib(1), ByteSize::tib(64))
+        }) as u64;
         let log = LogOptions {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
             level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
@@ -79,7 +86,18 @@ impl Config {
         check.below(&setting::QUEUE_DELAY_MAX, batch.delay_max, timeout);
         let Check { faults, .. } = check;
         if faults.is_empty() {
-            Ok(Self { models, server, admin, pool, batch, onnxruntime, cache_dir, log })
+            Ok(Self {
+                models,
+                server,
+                admin,
+                pool,
+                batch,
+                onnxruntime,
+                registry,
+                cache_dir,
+                cache_bytes_max,
+                log,
+            })
         } else {
             Err(Faults(faults))
         }
@@ -203,6 +221,19 @@ impl Check<'_> {
             }
         }
         search
+    }
+
+    fn registry(&mut self) -> RegistryOptions {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        RegistryOptions {
+            tracking_uri: self.optional(&setting::TRACKING_URI, text),
+            registry_uri: self.optional(&setting::REGISTRY_URI, text),
+            poll_interval: self
+                .get(&setting::POLL_INTERVAL, |text| parse::duration(text, 100 * INSTANT)),
+            needs_compatible: self.get(&setting::SIGNATURES, |text| parse::word(text, SIGNATURES)),
+            keep_predecessor: self
+                .get(&setting::KEEP_PREDECESSOR, |text| parse::duration(text, Duration::ZERO)),
+        }
     }
 
     /// The command line's models, else the file's.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::backend::{Choice, LibrarySearch};
 use crate::batch::PoolOptions;
@@ -21,9 +22,26 @@ pub struct Config {
     /// For models that do not say otherwise.
     pub batch: BatchOptions,
     pub onnxruntime: OnnxRuntimeOptions,
-    /// Where measurements are kept; `None`: nowhere.
+    pub registry: RegistryOptions,
+    /// Where measurements and fetched versions are kept; `None`: nowhere.
     pub cache_dir: Option<PathBuf>,
+    /// Most bytes of fetched versions.
+    pub cache_bytes_max: u64,
     pub log: LogOptions,
+}
+
+/// What says which versions serve, and how it is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryOptions {
+    /// Where `models:/...` and `runs:/...` are looked up.
+    pub tracking_uri: Option<String>,
+    /// Where registered models are, if elsewhere.
+    pub registry_uri: Option<String>,
+    pub poll_interval: Duration,
+    /// Whether a version must understand the clients of the one that it replaces.
+    pub needs_compatible: bool,
+    /// How long a version that was replaced stays in memory.
+    pub keep_predecessor: Duration,
 }
 
 /// One model to serve, or a directory of them.

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
 
 use crate::backend::LibrarySearch;
+use crate::source::{ClientOptions, Credentials, RetryPolicy};
 
 /// The environment, as it was when the process started.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +58,45 @@ impl Environment {
         Some(user.join("flowgate"))
     }
 
+    /// What MLflow's own client would take from the environment to reach these servers.
+    #[must_use]
+    pub fn mlflow_client(&self, tracking_uri: Url, registry_uri: Url) -> ClientOptions {
+        let text = |name: &str| self.get(name).map(str::to_owned);
+        let number = |name: &str| self.get(name)?.parse::<u64>().ok();
+        let is_true = |name: &str| self.get(name).and_then(super::parse::boolean) == Some(true);
+        let default = RetryPolicy::MLFLOW;
+        let seconds = |name: &str, or| number(name).map_or(or, Duration::from_secs);
+        ClientOptions {
+            tracking_uri,
+            registry_uri,
+            credentials: Credentials::choose(
+                text("MLFLOW_TRACKING_USERNAME"),
+                text("MLFLOW_TRACKING_PASSWORD"),
+                text("MLFLOW_TRACKING_TOKEN"),
+            ),
+            ca_bundle: text("MLFLOW_TRACKING_SERVER_CERT_PATH").map(PathBuf::from),
+            client_certificate: text("MLFLOW_TRACKING_CLIENT_CERT_PATH").map(PathBuf::from),
+            insecure_tls: is_true("MLFLOW_TRACKING_INSECURE_TLS"),
+            workspace: text("MLFLOW_WORKSPACE"),
+            timeout: seconds("MLFLOW_HTTP_REQUEST_TIMEOUT", Duration::from_mins(2)),
+            retry: RetryPolicy {
+                retries_max: number("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+                    .map_or(default.retries_max, |retries| retries.min(100) as u32),
+                backoff: seconds("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", default.backoff),
+                jitter: seconds("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", default.jitter),
+            },
+        }
+    }
+
+    /// What the clients of object stores take from the environment.
+    #[must_use]
+    pub fn object_variables(&self) -> Vec<(String, String)> {
+        const PREFIXES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "MLFLOW_S3_"];
+        let is_theirs = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let found = self.variables.iter().filter(|(name, _)| is_theirs(name));
+        found.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Names of our own variables that are set.
     pub(super) fn ours(&self) -> impl Iterator<Item = &str> {
         let names = self.variables.keys().map(String::as_str);
@@ -66,7 +109,8 @@ impl Environment {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?.as_str();
-        let by_kubernetes = name.starts_with("FLOWGATE_") && value.contains("://");
+        let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|one| value.starts_with(one));
+        let by_kubernetes = name.starts_with("FLOWGATE_") && is_address;
         (!value.is_empty() && !by_kubernetes).then_some(value)
     }
 }

@@ -15,7 +15,9 @@ mod print;
 pub mod setting;
 mod sources;
 
-pub use checked::{Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions};
+pub use checked::{
+    Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
+};
 pub use cli::{Command, Invocation, parse_command};
 pub use env::Environment;
 pub use fault::{Fault, Faults};

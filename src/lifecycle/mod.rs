@@ -21,6 +21,10 @@
 //!    asks for it.
 
 mod event;
+mod fetcher;
+mod follow;
+mod loader;
+mod manager;
 mod policy;
 mod probation;
 mod settle;
@@ -28,11 +32,17 @@ mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
+pub use fetcher::{Fetched, Fetcher, FetcherError, cache_key};
+pub use follow::{FollowOptions, follow};
+pub use loader::Plan;
+pub use manager::{First, Manager, ManagerError, ManagerOptions, Message, ModelReport, Reports};
 pub use policy::{Backoff, Policy, SwapPolicy};
 pub use probation::{Health, Latencies, Observed, compare};
 pub use state::{
     Attempt, Happening, Lifecycle, ModelState, Note, Pin, PinCause, Purpose, Refusal, RefusalKind,
 };
 pub use step::step;
+pub use version::Version;

@@ -192,10 +192,11 @@ impl Turn<'_> {
 pub(super) fn start_loads(state: &mut Lifecycle, now: Instant, actions: &mut Vec<Action>) {
     let mut order: Vec<_> = state
         .models
-        .iter_mut()
+        .iter()
         .map(|(name, model)| {
-            model.is_making_room &= model.desired(now).is_some();
-            let has_place = model.is_making_room || model.loading().is_some();
+            // It has nothing to serve until what is in memory is gone.
+            let is_out = model.serving.is_none() && !model.attempts.is_empty();
+            let has_place = model.is_making_room || model.loading().is_some() || is_out;
             (!has_place, model.last_attempt, name.clone())
         })
         .collect();

@@ -37,6 +37,8 @@ pub struct Loaded {
     pub inputs: String,
     pub warm_up: WarmUp,
     pub tuning: Tuning,
+    /// What clients rely on.
+    pub signature: Signature,
 }
 
 /// How the model took its own example.
@@ -72,7 +74,7 @@ pub fn load(
 
     let signature = dir.mlmodel.signature.clone().unwrap_or_default();
     let inputs = describe_inputs(&signature, loaded.io());
-    let scoring = Scoring::new(signature, loaded.io().clone(), options.scoring);
+    let scoring = Scoring::new(signature.clone(), loaded.io().clone(), options.scoring);
     // An example that cannot be decoded is found again by the warm-up, which says so.
     let example = dir.serving_input.as_deref().and_then(|example| {
         let decoded = contain(&id, || scoring.decode(Some("application/json"), example));
@@ -88,7 +90,7 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
-    Ok(Loaded { servable, engine, provider, inputs, warm_up, tuning })
+    Ok(Loaded { servable, engine, provider, inputs, warm_up, tuning, signature })
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.

@@ -26,18 +26,47 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the usual pause between two probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// What an operator asks of a model's lifecycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// To serve the version before the present one.
+    Rollback,
+    /// To ask the registry now, and to try again what was refused.
+    Poll,
+}
+
+/// What became of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controlled {
+    /// It is being done; `GET` tells how far it is.
+    Accepted,
+    /// No model has that name.
+    Unknown,
+    /// There is nothing to go back to.
+    NothingBefore,
+    /// The process is about to end, or has too much to do.
+    Busy,
+}
+
+type Operate = dyn Fn(&str, Control) -> Controlled + Send + Sync;
+
 /// What the admin port shows of the process.
 pub struct AdminView {
     models: Box<dyn Fn() -> Vec<ModelStatus> + Send + Sync>,
+    control: Box<Operate>,
     stopping: AtomicBool,
 }
 
 impl AdminView {
     /// A view of a process that is ready. `models` tells what is served at the moment of the call,
-    /// quickly: it is asked on the admin server's event loop.
+    /// and `control` does what an operator asks, both quickly: on the admin server's event loop.
     #[must_use]
-    pub fn new(models: impl Fn() -> Vec<ModelStatus> + Send + Sync + 'static) -> Self {
-        Self { models: Box::new(models), stopping: AtomicBool::new(false) }
+    pub fn new(
+        models: impl Fn() -> Vec<ModelStatus> + Send + Sync + 'static,
+        control: impl Fn(&str, Control) -> Controlled + Send + Sync + 'static,
+    ) -> Self {
+        let (models, control) = (Box::new(models), Box::new(control));
+        Self { models, control, stopping: AtomicBool::new(false) }
     }
 
     /// From now on the process is live but no longer ready.
@@ -74,10 +103,18 @@ pub fn listen_admin(options: &AdminOptions, view: Arc<AdminView>) -> io::Result<
 async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody> {
     let path = percent_decode(request.path());
     let Some(endpoint) = endpoint(&path) else { return error::not_found() };
+    let is_post = request.method() == "POST";
+    if let Endpoint::Control(name, control) = endpoint {
+        if is_post {
+            return controlled((view.control)(name, control));
+        }
+        return error::method_not_allowed("POST");
+    }
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return error::method_not_allowed("GET, HEAD");
     }
     match endpoint {
+        Endpoint::Control(..) => error::not_found(),
         Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
         Endpoint::Ready if view.is_ready() => answer(StatusCode::OK, &json!({"status": "ready"})),
         Endpoint::Ready => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
@@ -102,6 +139,7 @@ enum Endpoint<'a> {
     Ready,
     Models,
     Model(&'a str),
+    Control(&'a str, Control),
 }
 
 fn endpoint(path: &str) -> Option<Endpoint<'_>> {
@@ -109,8 +147,29 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
         "/live" => Endpoint::Live,
         "/ready" => Endpoint::Ready,
         "/v1/models" => Endpoint::Models,
-        _ => Endpoint::Model(path.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?),
+        _ => {
+            let name = path.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?;
+            match name.rsplit_once('/') {
+                // Names hold no slash.
+                Some((name, "rollback")) => Endpoint::Control(name, Control::Rollback),
+                Some((name, "poll")) => Endpoint::Control(name, Control::Poll),
+                Some(_) => return None,
+                None => Endpoint::Model(name),
+            }
+        }
     })
+}
+
+fn controlled(controlled: Controlled) -> Response<BoxBody> {
+    let said = |text: &str| json!({ "status": text });
+    match controlled {
+        Controlled::Accepted => answer(StatusCode::ACCEPTED, &said("accepted")),
+        Controlled::Unknown => error::not_found(),
+        Controlled::NothingBefore => {
+            answer(StatusCode::CONFLICT, &said("there is no version to go back to"))
+        }
+        Controlled::Busy => answer(StatusCode::SERVICE_UNAVAILABLE, &said("try again later")),
+    }
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<BoxBody> {
@@ -128,6 +187,9 @@ mod tests {
             ("/ready", Some(Endpoint::Ready)),
             ("/v1/models", Some(Endpoint::Models)),
             ("/v1/models/größe 2", Some(Endpoint::Model("größe 2"))),
+            ("/v1/models/wine/rollback", Some(Endpoint::Control("wine", Control::Rollback))),
+            ("/v1/models/wine/poll", Some(Endpoint::Control("wine", Control::Poll))),
+            ("/v1/models/wine/other", None),
             ("/v1/models/", None),
             ("/v1", None),
             ("/", None),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{GraphIo, ModelId, OutputKind};
+use crate::model::{GraphIo, ModelId, OutputKind, VersionId};
 use crate::servable::TuneSource;
 use crate::tensor::{DType, Dim, Dims};
 use crate::tune::{Batching, Costs};
@@ -18,6 +18,22 @@ pub struct ModelStatus {
     /// What the graph takes and gives.
     pub io: GraphIo,
     pub batching: BatchingStatus,
+    pub lifecycle: LifecycleStatus,
+}
+
+/// What is known of a model's versions beside the one that serves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LifecycleStatus {
+    /// The version that the registry names.
+    pub aspired: Option<VersionId>,
+    /// The one that is on its way, and how far it is.
+    pub loading: Option<(VersionId, String)>,
+    /// The one that a rollback would go to.
+    pub predecessor: Option<VersionId>,
+    /// Whether the registry is not followed, since somebody went back.
+    pub is_pinned: bool,
+    /// Those that may not serve: how far they came, and why they came no further.
+    pub refused: Vec<(VersionId, String, String)>,
 }
 
 /// How requests for a model are run, and why.
@@ -61,6 +77,27 @@ impl ModelStatus {
             "inputs": inputs,
             "outputs": outputs,
             "batching": self.batching.to_json(),
+            "lifecycle": self.lifecycle.to_json(),
+        })
+    }
+}
+
+impl LifecycleStatus {
+    fn to_json(&self) -> Value {
+        let number = |version: &Option<VersionId>| version.map(|version| version.0);
+        let refused: Vec<_> = self
+            .refused
+            .iter()
+            .map(|(version, at, cause)| json!({"version": version.0, "at": at, "cause": cause}))
+            .collect();
+        json!({
+            "aspired": number(&self.aspired),
+            "loading": self.loading.as_ref().map(|(version, state)| {
+                json!({"version": version.0, "state": state})
+            }),
+            "predecessor": number(&self.predecessor),
+            "pinned": self.is_pinned,
+            "refused": refused,
         })
     }
 }

@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
 
+use crate::model::VersionId;
 use crate::servable::{Answer, Share, Timing};
 
 use super::error::{self, APPLICATION_JSON};
@@ -17,8 +18,11 @@ const COUNTED_BYTES_MIN: usize = 64 << 10;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The response of a scored request.
-pub(super) fn respond(answer: Answer) -> Response<BoxBody> {
+/// The version of the model that made the answer: while versions are swapped, who asks can tell.
+const MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
+
+/// The response of a scored request, by that version.
+pub(super) fn respond(answer: Answer, version: VersionId) -> Response<BoxBody> {
     let Answer { body, coding, timing, share } = answer;
     let body = match body.len() {
         ..COUNTED_BYTES_MIN => Bytes::from(body),
@@ -27,6 +31,7 @@ pub(super) fn respond(answer: Answer) -> Response<BoxBody> {
     let mut response = error::respond(StatusCode::OK, APPLICATION_JSON, body);
     let headers = response.headers_mut();
     headers.insert(SERVER_TIMING, server_timing(&timing));
+    headers.insert(MODEL_VERSION, HeaderValue::from(version.0));
     if let Some(coding) = coding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

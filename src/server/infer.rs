@@ -66,7 +66,7 @@ pub(super) async fn handle(
     let mut payload = request.take_payload();
     let early = match find(&request, &worker) {
         Ok(servable) => match score(&servable, request.headers(), &mut payload, &worker).await {
-            Ok(answer) => return Ok(respond(answer)),
+            Ok(answer) => return Ok(respond(answer, servable.id().version)),
             Err(failure) => {
                 if failure.is_overload() {
                     worker.relief.note_refused();

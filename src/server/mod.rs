@@ -16,7 +16,7 @@ mod options;
 mod relief;
 mod route;
 
-pub use admin::{AdminView, listen_admin};
-pub use admin_status::{BatchingStatus, ModelStatus};
+pub use admin::{AdminView, Control, Controlled, listen_admin};
+pub use admin_status::{BatchingStatus, LifecycleStatus, ModelStatus};
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};

@@ -4,6 +4,7 @@
 //! changed: who missed an answer, or asks after a restart, has lost nothing. An error, or no
 //! answer, changes nothing either.
 
+mod any;
 mod aspired;
 mod directory;
 mod file_store;
@@ -13,23 +14,21 @@ mod mlflow;
 mod object;
 mod promote;
 mod records;
-mod source;
 mod sqlite;
 mod wanted;
 
 #[cfg(test)]
 mod tests;
 
+pub use any::Source;
 pub use aspired::{Aspired, Origin, SourceError};
 pub use directory::{DirectoryOptions, DirectorySource, models_at};
 pub use file_store::{FileStoreOptions, FileStoreSource};
 pub use hint::Hint;
 pub use mlflow::{
-    Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy, Target,
-    TargetError,
+    Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy,
 };
 pub use object::{ObjectDir, ObjectOptions};
 pub use promote::{PromoteError, Promoted, promote_directory};
-pub use source::Source;
 pub use sqlite::{SqliteOptions, SqliteSource};
 pub use wanted::{Wanted, WantedError};

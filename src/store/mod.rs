@@ -38,5 +38,6 @@ pub use registry_file::{
 };
 pub use remote::{ByteStream, RemoteDir, RemoteError, RemoteFile};
 pub use remote_uri::without_secrets;
+pub(crate) use source_path::percent_decoded;
 pub use source_path::{SourcePathError, local_path, scheme};
 pub use tune_cache::{TuneCache, TuneConditions, TuneKey, TuneRecord};

@@ -11,7 +11,10 @@ use flowgate::model::{
     GraphInput, GraphIo, GraphOutput, ModelId, ModelName, OutputKind, VersionId,
 };
 use flowgate::servable::TuneSource;
-use flowgate::server::{AdminOptions, AdminView, BatchingStatus, ModelStatus, listen_admin};
+use flowgate::server::{
+    AdminOptions, AdminView, BatchingStatus, Control, Controlled, LifecycleStatus, ModelStatus,
+    listen_admin,
+};
 use flowgate::tensor::{DType, Dim, Dims};
 use flowgate::tune::{Batching, Costs};
 use serde_json::{Value, json};
@@ -32,7 +35,14 @@ impl Admin {
     fn start() -> Self {
         let queued = Arc::new(AtomicUsize::new(0));
         let now = Arc::clone(&queued);
-        let view = AdminView::new(move || vec![merged(now.load(Ordering::Relaxed)), alone()]);
+        let models = move || vec![merged(now.load(Ordering::Relaxed)), alone()];
+        let control = |name: &str, control| match (name, control) {
+            ("wine quality", Control::Rollback) => Controlled::Accepted,
+            ("wine quality", Control::Poll) => Controlled::Busy,
+            ("ranking", Control::Rollback) => Controlled::NothingBefore,
+            _ => Controlled::Unknown,
+        };
+        let view = AdminView::new(models, control);
         let view = Arc::new(view);
         let (ready, started) = flume::bounded(1);
         let shown = Arc::clone(&view);
@@ -81,6 +91,13 @@ fn status(name: &str, outputs: Vec<GraphOutput>, batching: BatchingStatus) -> Mo
         provider: "CPUExecutionProvider".to_owned(),
         io: GraphIo { inputs: vec![input], outputs },
         batching,
+        lifecycle: LifecycleStatus {
+            aspired: Some(VersionId(3)),
+            loading: Some((VersionId(3), "Fetching".to_owned())),
+            predecessor: Some(VersionId(1)),
+            is_pinned: false,
+            refused: vec![(VersionId(4), "Verifying".to_owned(), "no graph".to_owned())],
+        },
     }
 }
 
@@ -140,6 +157,13 @@ fn a_model_is_described_whole() {
             "source": "cache",
             "queued_requests": 7,
         },
+        "lifecycle": {
+            "aspired": 3,
+            "loading": {"version": 3, "state": "Fetching"},
+            "predecessor": 1,
+            "pinned": false,
+            "refused": [{"version": 4, "at": "Verifying", "cause": "no graph"}],
+        },
     });
     assert_eq!(admin.json("/v1/models/wine%20quality"), wine);
     let ranking = admin.json("/v1/models/ranking");
@@ -151,6 +175,22 @@ fn a_model_is_described_whole() {
     admin.queued.store(0, Ordering::Relaxed);
     let now = admin.json("/v1/models/wine%20quality");
     assert_eq!(now["batching"]["queued_requests"], 0, "it tells what is, not what was");
+}
+
+#[test]
+fn an_operator_is_told_what_becomes_of_what_he_asks() {
+    let admin = Admin::start();
+    for (path, status) in [
+        ("/v1/models/wine%20quality/rollback", 202),
+        ("/v1/models/wine%20quality/poll", 503),
+        ("/v1/models/ranking/rollback", 409),
+        ("/v1/models/other/rollback", 404),
+        ("/v1/models/ranking/promote", 404),
+    ] {
+        let reply = Client::connect(admin.address).request("POST", path, &[], b"");
+        assert_eq!(reply.status, status, "{path}");
+    }
+    assert_eq!(admin.get("/v1/models/ranking/rollback").status, 405);
 }
 
 #[test]
@@ -188,7 +228,9 @@ fn a_taken_port_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let options = AdminOptions { host: "127.0.0.1".to_owned(), port };
-    let refused = actix_web::rt::System::new()
-        .block_on(async { listen_admin(&options, Arc::new(AdminView::new(Vec::new))).map(drop) });
+    let refused = actix_web::rt::System::new().block_on(async {
+        listen_admin(&options, Arc::new(AdminView::new(Vec::new, |_, _| Controlled::Unknown)))
+            .map(drop)
+    });
     assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
 }

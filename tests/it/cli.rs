@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::Client;
 
 /// A real model of the repository.
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/wine-quality");
+pub(crate) const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/wine-quality");
 
 fn flowgate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowgate"));
@@ -131,16 +131,16 @@ fn check_gives_a_verdict() {
 }
 
 /// The binary, serving; ended by force if a test fails before it ends by itself.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     line: String,
     /// The rest of what it says on standard output.
     more: BufReader<ChildStdout>,
 }
 
 impl Serving {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = flowgate(&["serve", "--port", "0", "--admin-port", "0"])
             .args(arguments)
             .env("FLOWGATE_CACHE_DIR", "off")
@@ -156,7 +156,7 @@ impl Serving {
     }
 
     /// The admin port's address, from the line after that of the one model.
-    fn admin(&mut self) -> SocketAddr {
+    pub(crate) fn admin(&mut self) -> SocketAddr {
         let mut line = String::new();
         self.more.read_line(&mut line).unwrap();
         let (_, rest) = line.split_once("http://").expect("the line names the address");

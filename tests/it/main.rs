@@ -10,6 +10,7 @@ mod deadline;
 mod http;
 mod overload;
 mod predict;
+mod promotion;
 mod shutdown;
 mod support;
 mod swap;

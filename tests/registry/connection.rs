@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use flowgate::model::ModelName;
-use flowgate::source::{Client, ClientOptions, Credentials, MlflowSource, RetryPolicy, Target};
+use flowgate::source::{Client, ClientOptions, Credentials, MlflowSource, RetryPolicy, Wanted};
 use flowgate::store::RemoteError;
 use url::Url;
 
@@ -13,7 +13,7 @@ use crate::fake::{Answer, Fake, options, recording};
 const GET_MODEL: &str = "/api/2.0/mlflow/registered-models/get";
 
 async fn ask(options: &ClientOptions) -> Result<(), RemoteError> {
-    let target = Target::parse("models:/churn@live").unwrap();
+    let target = Wanted::parse("models:/churn@live").unwrap();
     match MlflowSource::new(Client::new(options)?, target).aspired().await {
         Ok(_) => Ok(()),
         Err(flowgate::source::SourceError::Remote(error)) => Err(error),

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use flowgate::model::{ModelName, Stage, VersionId};
-use flowgate::source::{Client, MlflowSource, Origin, OthersInStage, ProxyDir, Target};
+use flowgate::source::{Client, MlflowSource, Origin, OthersInStage, ProxyDir, Wanted};
 use flowgate::store::RemoteDir as _;
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Drop for Mlflow {
 }
 
 async fn selected(client: &Client, target: &str) -> Option<(VersionId, Origin)> {
-    let mut source = MlflowSource::new(client.clone(), Target::parse(target).unwrap());
+    let mut source = MlflowSource::new(client.clone(), Wanted::parse(target).unwrap());
     let aspired = source.aspired().await.unwrap_or_else(|error| panic!("{target}: {error}"));
     assert_eq!(source.aspired().await.unwrap(), aspired, "asked again nothing is new");
     aspired.map(|aspired| (aspired.version, aspired.origin))
@@ -181,7 +181,7 @@ async fn a_real_registry_is_followed_through_a_life_of_versions() {
     let of_run = Some((VersionId(1), Origin::Artifacts(old.clone())));
     assert_eq!(selected(&client, &format!("runs:/{run_id}/model")).await, of_run);
 
-    let target = Target::parse(&at("/production")).unwrap();
+    let target = Wanted::parse(&at("/production")).unwrap();
     let mut source = MlflowSource::new(client.clone(), target);
     for (version, others) in [(2, OthersInStage::Keep), (1, OthersInStage::Archive)] {
         let version = VersionId(version);

@@ -1,7 +1,7 @@
 //! Which version is selected, where its files are said to be, and what that costs in requests.
 
 use flowgate::model::VersionId;
-use flowgate::source::{Aspired, MlflowSource, Origin, SourceError, Target};
+use flowgate::source::{Aspired, MlflowSource, Origin, SourceError, Wanted};
 use flowgate::store::RemoteError;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ const MODEL: &str = "registered model now (aliases, latest_versions)";
 const PROXIED: &str = "mlflow-artifacts:/1/models";
 
 fn source(fake: &Fake, target: &str) -> MlflowSource {
-    MlflowSource::new(fake.client(), Target::parse(target).unwrap())
+    MlflowSource::new(fake.client(), Wanted::parse(target).unwrap())
 }
 
 fn number(aspired: &Aspired) -> u64 {

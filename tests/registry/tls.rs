@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowgate::source::{Client, ClientOptions, MlflowSource, SourceError, Target};
+use flowgate::source::{Client, ClientOptions, MlflowSource, SourceError, Wanted};
 use flowgate::store::RemoteError;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -45,7 +45,7 @@ fn server(only_ours: bool) -> Fake {
 
 async fn ask(options: &ClientOptions) -> Result<(), SourceError> {
     let client = Client::new(options)?;
-    let mut source = MlflowSource::new(client, Target::parse("models:/churn@live").unwrap());
+    let mut source = MlflowSource::new(client, Wanted::parse("models:/churn@live").unwrap());
     source.aspired().await.map(drop)
 }
 

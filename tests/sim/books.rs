@@ -84,6 +84,16 @@ impl Books {
         self.attempts.values().filter(|entry| entry.phase == Phase::Loading).count()
     }
 
+    /// Models that stopped serving for a version that is still to be loaded.
+    pub(crate) fn making_room(&self) -> usize {
+        let is_out = |name: &ModelName, model: &Model| {
+            model.has_served
+                && model.published.is_none()
+                && self.of(name).any(|entry| entry.phase >= Phase::Closed)
+        };
+        self.models.iter().filter(|(name, model)| is_out(name, model)).count()
+    }
+
     pub(crate) fn model(&mut self, name: &ModelName) -> &mut Model {
         self.models.get_mut(name).expect("actions are about models that were started")
     }

@@ -183,6 +183,8 @@ impl Checker {
             Action::Publish { model, attempt } => self.publish(state, model, *attempt, now),
             Action::Withdraw { model, attempt } => {
                 assert_eq!(self.policy.swap, SwapPolicy::ResourcePreserving, "it has to serve");
+                let busy = self.books.loading() + self.books.making_room();
+                assert!(busy < self.policy.loads_max.get(), "it stops serving before its turn");
                 let model = self.books.model(model);
                 assert_eq!(model.published.take(), Some(*attempt), "what is withdrawn serves");
             }

@@ -4,12 +4,14 @@ mod cache;
 mod inference;
 mod log;
 mod onnxruntime;
+mod registry;
 mod server;
 
 pub use cache::*;
 pub use inference::*;
 pub use log::*;
 pub use onnxruntime::*;
+pub use registry::*;
 pub use server::*;
 
 /// One thing that can be set. Everything it is given as is text, checked by `config::check`.
@@ -76,7 +78,13 @@ pub const ALL: &[&Setting] = &[
     &ORT_PROVIDERS,
     &ORT_THREADS,
     &ORT_SPINNING,
+    &TRACKING_URI,
+    &REGISTRY_URI,
+    &POLL_INTERVAL,
+    &SIGNATURES,
+    &KEEP_PREDECESSOR,
     &CACHE_DIR,
+    &CACHE_BYTES_MAX,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];

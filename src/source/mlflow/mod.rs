@@ -24,5 +24,5 @@ mod tests;
 pub use client::Client;
 pub use options::{ClientOptions, Credentials, RetryPolicy};
 pub use proxy_dir::ProxyDir;
-pub use source::{MlflowSource, Target, TargetError};
+pub use source::MlflowSource;
 pub use writes::OthersInStage;

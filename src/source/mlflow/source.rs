@@ -3,36 +3,19 @@
 use super::answers::{ModelVersion, RegisteredModel, Time};
 use super::client::Client;
 use super::origin::{ready, ready_model, without_query};
-use crate::mlflow::{ModelUri, ModelUriError, RunUri, RunUriError};
+use crate::mlflow::ModelUri;
 use crate::model::{ModelName, Selector, VersionId};
-use crate::source::{Aspired, Origin, SourceError};
+use crate::source::{Aspired, Origin, SourceError, Wanted};
 use crate::store::RemoteError;
 
-/// What is to be served, as the configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    Model(ModelUri),
-    /// A model that a run logged, registered or not.
-    Run(RunUri),
-}
-
-/// Why a text names nothing that MLflow could serve.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    #[error(transparent)]
-    Model(#[from] ModelUriError),
-    #[error(transparent)]
-    Run(#[from] RunUriError),
-}
-
-/// Asks MLflow for one target.
+/// Asks MLflow for one model.
 ///
 /// An alias, a stage or `latest` costs one request each time, and two or three when the answer is
 /// another than last time. Runs and logged models never change: once found they are not asked for
 /// again.
 pub struct MlflowSource {
     client: Client,
-    target: Target,
+    wanted: Wanted,
     /// A version that `registered-models/get` names by its number only, with the time of the
     /// model's last change.
     numbered: Option<(Time, ModelVersion)>,
@@ -51,26 +34,12 @@ enum Selected<'a> {
     Nothing,
 }
 
-impl Target {
-    /// Reads `models:/...` or `runs:/...`.
-    ///
-    /// # Errors
-    /// When the text has another form.
-    pub fn parse(text: &str) -> Result<Self, TargetError> {
-        if RunUri::is_claimed_by(text) {
-            Ok(Self::Run(RunUri::parse(text)?))
-        } else {
-            Ok(Self::Model(ModelUri::parse(text)?))
-        }
-    }
-}
-
 impl MlflowSource {
     /// The client's patience is that of each question: where the question is repeated anyway,
     /// [`RetryPolicy::NEVER`](super::RetryPolicy::NEVER) is enough.
     #[must_use]
-    pub fn new(client: Client, target: Target) -> Self {
-        Self { client, target, numbered: None, located: None, settled: None }
+    pub fn new(client: Client, wanted: Wanted) -> Self {
+        Self { client, wanted, numbered: None, located: None, settled: None }
     }
 
     /// The version that should serve now; `None` when the registry answered and nothing is
@@ -83,18 +52,18 @@ impl MlflowSource {
         if self.settled.is_some() {
             return Ok(self.settled.clone());
         }
-        match self.target.clone() {
-            Target::Model(ModelUri::Registered { name, selector }) => {
+        match self.wanted.clone() {
+            Wanted::Model(ModelUri::Registered { name, selector }) => {
                 self.registered(&name, &selector).await
             }
-            Target::Model(ModelUri::Logged { id }) => {
+            Wanted::Model(ModelUri::Logged { id }) => {
                 let model = self.client.logged_model(&id).await.map_err(unknown)?;
                 ready_model(&model)?;
                 let origin = self.client.origin(&model.info.artifact_uri).await?;
                 let stamp = format!("{id} {}", model.info.creation_timestamp_ms);
                 Ok(Some(self.settle(&stamp, origin)))
             }
-            Target::Run(run) => {
+            Wanted::Run(run) => {
                 let uri = run.to_string();
                 let origin = self.client.origin(&uri).await.map_err(unknown)?;
                 Ok(Some(self.settle(&uri, origin)))

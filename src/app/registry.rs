@@ -1,0 +1,181 @@
+//! From what is configured to the registries that are followed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::{Config, Environment, ModelConfig};
+use crate::lifecycle::Fetcher;
+use crate::mlflow::ModelUri;
+use crate::model::ModelName;
+use crate::source::{
+    Client, DirectoryOptions, DirectorySource, FileStoreOptions, FileStoreSource, MlflowSource,
+    ObjectOptions, RetryPolicy, Source, SqliteOptions, SqliteSource, Wanted, models_at,
+};
+use crate::store::{Cache, CacheOptions};
+
+use super::Failure;
+
+/// A directory that was left alone for so long is complete.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A model with the registry that says which of its versions serves.
+pub(super) struct Registered {
+    pub(super) name: ModelName,
+    pub(super) source: Source,
+}
+
+/// Makes what reaches registries and artifacts. Each thread has its own: connections live on the
+/// thread that opened them.
+pub(super) struct Reach<'a> {
+    config: &'a Config,
+    environment: &'a Environment,
+}
+
+impl<'a> Reach<'a> {
+    pub(super) fn new(config: &'a Config, environment: &'a Environment) -> Self {
+        Self { config, environment }
+    }
+
+    /// The models that one entry of the configuration means.
+    pub(super) fn registered(&self, model: &ModelConfig) -> Result<Vec<Registered>, Failure> {
+        let text = model.path.to_string_lossy();
+        if !is_mlflow(&model.path) {
+            return directories(model, &text);
+        }
+        let wanted =
+            Wanted::parse(&text).map_err(|error| Failure::Usage(format!("{text}: {error}")))?;
+        let name = match (&model.name, &wanted) {
+            (Some(name), _) | (None, Wanted::Model(ModelUri::Registered { name, .. })) => {
+                name.clone()
+            }
+            (None, Wanted::Model(ModelUri::Logged { id })) => named(id, &text)?,
+            (None, Wanted::Run(run)) => {
+                let run = run.to_string();
+                named(run.rsplit('/').next().unwrap_or(&run), &text)?
+            }
+        };
+        if let Some(source) = self.of_files(&wanted)? {
+            return Ok(vec![Registered { name, source }]);
+        }
+        let client = self.client()?.ok_or_else(|| {
+            Failure::Usage(format!(
+                "{text} is looked up in an MLflow registry; name its server with \
+                 MLFLOW_TRACKING_URI or --tracking-uri"
+            ))
+        })?;
+        let source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
+        Ok(vec![Registered { name, source: Source::Mlflow(Box::new(source)) }])
+    }
+
+    /// The registry of a database file or a file store, if that is what is configured.
+    fn of_files(&self, wanted: &Wanted) -> Result<Option<Source>, Failure> {
+        let Some(uri) = self.config.registry.tracking_uri.clone() else { return Ok(None) };
+        let (wanted, artifact_root) = (wanted.clone(), None);
+        let workspace = self.environment.get("MLFLOW_WORKSPACE").map(str::to_owned);
+        let source = if uri.starts_with("sqlite") {
+            let options = SqliteOptions { uri, wanted, workspace, artifact_root };
+            SqliteSource::new(options).map(Source::Sqlite)
+        } else if uri.starts_with("file:") || !uri.contains(':') {
+            let options = FileStoreOptions { root: uri, wanted, workspace, artifact_root };
+            FileStoreSource::new(options).map(Source::FileStore)
+        } else {
+            return Ok(None);
+        };
+        source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// The client of the MLflow server, if one is configured.
+    fn client(&self) -> Result<Option<Client>, Failure> {
+        let registry = &self.config.registry;
+        let Some(tracking) = &registry.tracking_uri else { return Ok(None) };
+        // Files are read, and nothing is asked.
+        if tracking.starts_with("sqlite")
+            || tracking.starts_with("file:")
+            || !tracking.contains(':')
+        {
+            return Ok(None);
+        }
+        let url = |text: &str| {
+            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
+                || {
+                    Failure::Usage(format!(
+                        "`{text}` is no http: or https: URI of an MLflow server"
+                    ))
+                },
+            )
+        };
+        let tracking = url(tracking)?;
+        let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
+        let options = self.environment.mlflow_client(tracking, registry);
+        let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Some(client))
+    }
+
+    /// What fetches versions.
+    pub(super) fn fetcher(&self) -> Result<Fetcher, Failure> {
+        let cache = match &self.config.cache_dir {
+            Some(dir) if self.config.models.iter().any(|model| is_mlflow(&model.path)) => {
+                let options = cache_options(dir, self.config.cache_bytes_max);
+                let cache = Cache::open(options)
+                    .map_err(|error| Failure::Failed(format!("cannot keep models: {error}")))?;
+                Some(cache)
+            }
+            _ => None,
+        };
+        let objects = ObjectOptions {
+            variables: self.environment.object_variables(),
+            connect_time_max: Duration::from_secs(10),
+            read_time_max: Duration::from_mins(1),
+            retries_max: 5,
+            retry_time_max: Duration::from_mins(2),
+            files_max: FILES_MAX,
+        };
+        Ok(Fetcher { cache, client: self.client()?, objects })
+    }
+}
+
+/// Files of one version, at most.
+const FILES_MAX: usize = 10_000;
+
+fn cache_options(dir: &Path, bytes_max: u64) -> CacheOptions {
+    CacheOptions {
+        dir: dir.join("models"),
+        bytes_max,
+        free_bytes_min: 64 << 20,
+        file_bytes_max: bytes_max,
+        files_max: FILES_MAX,
+        streams_max: 4,
+        list_time_max: Duration::from_mins(2),
+        fetch_time_max: Duration::from_hours(1),
+        stall_time_max: Duration::from_mins(1),
+        stall_bytes_min: 1024,
+        known_max: 1024,
+    }
+}
+
+/// Whether a model is named by a URI that MLflow looks up.
+pub(super) fn is_mlflow(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.starts_with("models:") || text.starts_with("runs:")
+}
+
+fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failure> {
+    let models = models_at(text)
+        .map_err(|cause| Failure::Failed(format!("cannot serve {text}: {cause}")))?;
+    let registered = models.into_iter().map(|(name, folder)| {
+        let options = DirectoryOptions {
+            path: folder.to_string_lossy().into_owned(),
+            selector: None,
+            settle: SETTLE,
+        };
+        let name = model.name.clone().unwrap_or(name);
+        Registered { name, source: Source::Directory(DirectorySource::new(options)) }
+    });
+    Ok(registered.collect())
+}
+
+fn named(text: &str, uri: &str) -> Result<ModelName, Failure> {
+    ModelName::new(text).map_err(|error| Failure::Usage(format!("{uri}: {error}; use NAME={uri}")))
+}

@@ -1,0 +1,38 @@
+//! A version in memory.
+
+use std::sync::Arc;
+
+use crate::model::Signature;
+use crate::servable::{Loaded, Servable, Tuning};
+use crate::store::Held;
+
+/// A loaded version of a model: what answers, and what there is to say about it.
+pub struct Version {
+    pub servable: Arc<Servable>,
+    /// The engine and its version.
+    pub engine: String,
+    /// The execution provider.
+    pub provider: String,
+    /// Names and types of the inputs, shortened.
+    pub inputs: String,
+    pub tuning: Tuning,
+    /// What its clients rely on.
+    pub signature: Signature,
+    /// Keeps its files in the cache, if that is where they are.
+    _files: Option<Held>,
+}
+
+impl Version {
+    /// What was loaded, from files that are to be kept as long.
+    #[must_use]
+    pub fn new(loaded: Loaded, files: Option<Held>) -> Self {
+        let Loaded { servable, engine, provider, inputs, tuning, signature, .. } = loaded;
+        let servable = Arc::new(servable);
+        Self { servable, engine, provider, inputs, tuning, signature, _files: files }
+    }
+
+    /// Whether a request still has it.
+    pub(super) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.servable) > 1
+    }
+}

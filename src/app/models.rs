@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
 use crate::config::{Config, Environment, ModelConfig};
@@ -17,6 +18,9 @@ use crate::wire::invocations::ScoringOptions;
 
 use super::Failure;
 use super::registry::{Reach, Registered, is_mlflow};
+
+/// A registry is waited for so long at the start.
+const ASK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What a server starts with.
 pub(super) struct Start {
@@ -38,7 +42,10 @@ pub(super) fn start(config: &Config, environment: &Environment) -> Result<Start,
         } else {
             load_one(config, model, &mut engines)?.into_iter().map(first_of).collect()
         });
-        for registered in reach.registered(model)? {
+        for mut registered in reach.registered(model)? {
+            if let Some(one) = first.iter().find(|one| one.model == registered.name) {
+                registered.source.set_answered(one.aspired.version);
+            }
             let plan = Plan {
                 backend: engines.get(model.backend)?,
                 options: load_options(config, model),
@@ -65,7 +72,8 @@ fn warn_of_example(loaded: &Loaded) {
     }
 }
 
-/// Asks an MLflow registry, fetches what it names and loads it.
+/// Asks an MLflow registry, fetches what it names and loads it; or what it named last, if that is
+/// not to be had.
 fn fetch_first(
     reach: &Reach<'_>,
     config: &Config,
@@ -79,40 +87,44 @@ fn fetch_first(
         .enable_all()
         .build()
         .map_err(|cause| refused(&cause))?;
-    let (name, aspired, fetched) = runtime.block_on(async {
-        let fetcher = reach.fetcher()?;
-        // Asked once, by a client of this runtime.
+    // Clients of this runtime.
+    let (name, named, fetcher) = runtime.block_on(async {
         let mut registered = reach.registered(model)?;
         let Some(Registered { name, mut source }) = registered.pop() else {
             return Err(refused(&"it names no model"));
         };
-        let asked = source.aspired().await;
-        let aspired = match asked {
-            Ok(Some(aspired)) => aspired,
-            Ok(None) => return Err(refused(&"the registry selects no version of it")),
-            Err(cause) => match fetcher.last_known(&name) {
-                Some(last) => {
-                    let version = last.version;
-                    tracing::warn!(
-                        model = %name, %version, %cause,
-                        "the registry gave no answer; the last known version serves"
-                    );
-                    last
-                }
-                None => return Err(refused(&cause)),
-            },
+        let asked = tokio::time::timeout(ASK_TIME_MAX, source.aspired()).await;
+        let named = match asked {
+            Ok(Ok(Some(aspired))) => Ok(aspired),
+            Ok(Ok(None)) => Err("the registry selects no version of it".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_elapsed) => Err(format!("the registry gave no answer in {ASK_TIME_MAX:?}")),
         };
-        let fetched = fetcher.fetch(&name, &aspired).await.map_err(|cause| refused(&cause))?;
-        Ok((name, aspired, fetched))
+        Ok((name, named, reach.fetcher()?))
     })?;
-    let dir = ModelDir::open(&fetched.dir).map_err(|cause| refused(&cause))?;
     let engine = engines.get(model.backend)?;
-    let id = ModelId { name: name.clone(), version: aspired.version };
-    let loaded =
-        load(id, dir, &*engine, &load_options(config, model)).map_err(|cause| refused(&cause))?;
-    warn_of_example(&loaded);
-    reach.fetcher()?.remember(&name, &aspired);
-    Ok(First { model: name, aspired, version: Version::new(loaded, fetched.held) })
+    let options = load_options(config, model);
+    let bring = |aspired: Aspired| -> Result<First, String> {
+        let fetched = runtime.block_on(fetcher.fetch(&name, &aspired));
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        let dir = ModelDir::open(&fetched.dir).map_err(|error| error.to_string())?;
+        let id = ModelId { name: name.clone(), version: aspired.version };
+        let loaded = load(id, dir, &*engine, &options).map_err(|error| error.to_string())?;
+        if let WarmUp::Failed(error) = &loaded.warm_up {
+            return Err(format!("its own example request fails: {error}"));
+        }
+        let version = Version::new(loaded, fetched.held);
+        Ok(First { model: name.clone(), aspired, version })
+    };
+    let last = fetcher.last_known(&name).filter(|last| Ok(last) != named.as_ref());
+    let (first, cause) = match (named.and_then(bring), last) {
+        (Ok(first), _) => return Ok(first),
+        (Err(cause), None) => return Err(refused(&cause)),
+        (Err(cause), Some(last)) => (bring(last).map_err(|error| refused(&error))?, cause),
+    };
+    let version = first.aspired.version;
+    tracing::error!(model = %name, %version, cause, "the last known version serves");
+    Ok(first)
 }
 
 /// Loads all models, in order.

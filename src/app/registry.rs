@@ -1,5 +1,6 @@
 //! From what is configured to the registries that are followed.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::source::{
     Client, DirectoryOptions, DirectorySource, FileStoreOptions, FileStoreSource, MlflowSource,
     ObjectOptions, RetryPolicy, Source, SqliteOptions, SqliteSource, Wanted, models_at,
 };
-use crate::store::{Cache, CacheOptions};
+use crate::store::{Cache, CacheOptions, Place, without_secrets};
 
 use super::Failure;
 
@@ -46,16 +47,7 @@ impl<'a> Reach<'a> {
         }
         let wanted =
             Wanted::parse(&text).map_err(|error| Failure::Usage(format!("{text}: {error}")))?;
-        let name = match (&model.name, &wanted) {
-            (Some(name), _) | (None, Wanted::Model(ModelUri::Registered { name, .. })) => {
-                name.clone()
-            }
-            (None, Wanted::Model(ModelUri::Logged { id })) => named(id, &text)?,
-            (None, Wanted::Run(run)) => {
-                let run = run.to_string();
-                named(run.rsplit('/').next().unwrap_or(&run), &text)?
-            }
-        };
+        let name = served_name(model, &wanted, &text)?;
         if let Some(source) = self.of_files(&wanted)? {
             return Ok(vec![Registered { name, source }]);
         }
@@ -74,6 +66,15 @@ impl<'a> Reach<'a> {
         let Some(uri) = self.config.registry.tracking_uri.clone() else { return Ok(None) };
         let (wanted, artifact_root) = (wanted.clone(), None);
         let workspace = self.environment.get("MLFLOW_WORKSPACE").map(str::to_owned);
+        let is_file = uri.starts_with("sqlite") || uri.starts_with("file:") || !uri.contains(':');
+        if is_file && self.config.registry.registry_uri.as_ref().is_some_and(|other| *other != uri)
+        {
+            return Err(Failure::Usage(
+                "a registry URI beside a tracking URI of files is not supported; name the server \
+                 with the tracking URI"
+                    .to_owned(),
+            ));
+        }
         let source = if uri.starts_with("sqlite") {
             let options = SqliteOptions { uri, wanted, workspace, artifact_root };
             SqliteSource::new(options).map(Source::Sqlite)
@@ -101,7 +102,8 @@ impl<'a> Reach<'a> {
             Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
                 || {
                     Failure::Usage(format!(
-                        "`{text}` is no http: or https: URI of an MLflow server"
+                        "`{}` is no http: or https: URI of an MLflow server",
+                        without_secrets(text)
                     ))
                 },
             )
@@ -132,7 +134,37 @@ impl<'a> Reach<'a> {
             retry_time_max: Duration::from_mins(2),
             files_max: FILES_MAX,
         };
-        Ok(Fetcher { cache, client: self.client()?, objects })
+        Ok(Fetcher { cache, client: self.client()?, objects, identities: self.identities() })
+    }
+
+    /// What each served model of an MLflow registry is, for what is kept about it.
+    fn identities(&self) -> HashMap<ModelName, String> {
+        let registry = &self.config.registry;
+        let server = |uri: &Option<String>| uri.as_deref().map(without_secrets).unwrap_or_default();
+        let servers =
+            format!("{} {}", server(&registry.tracking_uri), server(&registry.registry_uri));
+        let models = self.config.models.iter().filter(|model| is_mlflow(&model.path));
+        models
+            .filter_map(|model| {
+                let text = model.path.to_string_lossy();
+                let wanted = Wanted::parse(&text).ok()?;
+                Some((served_name(model, &wanted, &text).ok()?, format!("{servers} {text}")))
+            })
+            .collect()
+    }
+}
+
+/// The name that a model of an MLflow registry is served by.
+fn served_name(model: &ModelConfig, wanted: &Wanted, text: &str) -> Result<ModelName, Failure> {
+    match (&model.name, wanted) {
+        (Some(name), _) | (None, Wanted::Model(ModelUri::Registered { name, .. })) => {
+            Ok(name.clone())
+        }
+        (None, Wanted::Model(ModelUri::Logged { id })) => named(id, text),
+        (None, Wanted::Run(run)) => {
+            let run = run.to_string();
+            named(run.rsplit('/').next().unwrap_or(&run), text)
+        }
     }
 }
 
@@ -164,9 +196,11 @@ pub(super) fn is_mlflow(path: &Path) -> bool {
 fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failure> {
     let models = models_at(text)
         .map_err(|cause| Failure::Failed(format!("cannot serve {text}: {cause}")))?;
+    let is_root = matches!(Place::of(text), Ok(Place::Root { .. }));
     let registered = models.into_iter().map(|(name, folder)| {
         let options = DirectoryOptions {
-            path: folder.to_string_lossy().into_owned(),
+            // As given: a link may lead elsewhere one day.
+            path: if is_root { folder.to_string_lossy().into_owned() } else { text.to_owned() },
             selector: None,
             settle: SETTLE,
         };

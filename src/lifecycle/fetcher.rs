@@ -1,10 +1,13 @@
 //! From where a registry says that a version's files are to a directory on this machine.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::model::{ModelName, VersionId};
 use crate::source::{Aspired, Client, ObjectDir, ObjectOptions, Origin, ProxyDir};
-use crate::store::{About, Cache, CacheKey, FetchError, Held, LastKnown, RemoteError};
+use crate::store::{
+    About, Cache, CacheKey, FetchError, Held, LastKnown, RemoteError, without_secrets,
+};
 
 /// Fetches versions into the cache.
 pub struct Fetcher {
@@ -13,6 +16,8 @@ pub struct Fetcher {
     /// Of the tracking server, if there is one.
     pub client: Option<Client>,
     pub objects: ObjectOptions,
+    /// Which model of which registry a served model is: the same at each start.
+    pub identities: HashMap<ModelName, String>,
 }
 
 /// A version's files.
@@ -31,7 +36,10 @@ pub enum FetcherError {
     Remote(#[from] RemoteError),
     #[error("there is no directory to fetch models into; name one with --cache-dir")]
     NoCache,
-    #[error("`{0}` is read through an MLflow server; name it with MLFLOW_TRACKING_URI")]
+    #[error(
+        "`{}` is read through an MLflow server; name it with MLFLOW_TRACKING_URI",
+        without_secrets(.0)
+    )]
     NoServer(String),
 }
 
@@ -50,7 +58,8 @@ impl FetcherError {
 /// The name of a version's files in the cache.
 #[must_use]
 pub fn cache_key(uri: &str, aspired: &Aspired) -> CacheKey {
-    CacheKey::of(uri, &aspired.version.to_string())
+    // A query may be a signature, another one each time.
+    CacheKey::of(&without_secrets(uri), &aspired.version.to_string())
 }
 
 impl Fetcher {
@@ -92,7 +101,8 @@ impl Fetcher {
             key: cache_key(uri, aspired),
             origin: uri.clone(),
         };
-        if let Err(error) = cache.remember(model.as_str(), &last) {
+        let Some(identity) = self.identities.get(model) else { return };
+        if let Err(error) = cache.remember(identity, &last) {
             tracing::warn!(%model, %error, "a start without the registry would not know the model");
         }
     }
@@ -101,7 +111,8 @@ impl Fetcher {
     #[must_use]
     pub fn last_known(&self, model: &ModelName) -> Option<Aspired> {
         let cache = self.cache.as_ref()?;
-        let LastKnown { version, stamp, key, origin, .. } = cache.recall(model.as_str())?;
+        let LastKnown { version, stamp, key, origin, .. } =
+            cache.recall(self.identities.get(model)?)?;
         cache.find(&key)?;
         Some(Aspired { version, origin: Origin::Artifacts(origin), stamp })
     }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
@@ -19,11 +19,13 @@ use crate::store::ModelDir;
 use super::fetcher::{Fetched, Fetcher};
 use super::{AttemptId, Event, Message, Version, VersionState};
 
-/// Orders that wait: one load at a time for each model, and what is to be freed.
-const ORDERS_MAX: usize = 1024;
-
 /// How often a fetch looks whether anybody still wants it.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The process ends without the loader if that has not ended by then: an engine that loads a graph
+/// cannot be interrupted.
+const JOIN_MAX: Duration = Duration::from_secs(3);
+const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How far below the threads that answer this one stands, in steps of `nice`.
 const NICE: i32 = 10;
@@ -49,9 +51,11 @@ pub(super) struct Order {
 enum Task {
     Load(Order),
     Free(Arc<Version>, ModelName, AttemptId),
+    Remember(ModelName, Aspired),
 }
 
-/// The thread `loader-0`. Ends when it is dropped and has done what it was told.
+/// The thread `loader-0`. Ends when it is dropped and has done what it was told; a load that takes
+/// long is not waited for.
 pub(super) struct Loader {
     tasks: Option<flume::Sender<Task>>,
     thread: Option<JoinHandle<()>>,
@@ -76,7 +80,8 @@ impl Loader {
         fetcher: Fetcher,
         messages: Sender<Message>,
     ) -> io::Result<Self> {
-        let (tasks, received) = flume::bounded(ORDERS_MAX);
+        // The lifecycle bounds what is asked: three attempts for each model.
+        let (tasks, received) = flume::unbounded();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = Builder::new().name("loader-0".to_owned()).spawn(move || {
             let worker = Worker { plans, fetcher, messages, runtime };
@@ -101,8 +106,13 @@ impl Loader {
         self.send(Task::Free(version, model, attempt));
     }
 
+    /// Keeps for the next start what a model serves.
+    pub(super) fn remember(&self, model: ModelName, aspired: Aspired) {
+        self.send(Task::Remember(model, aspired));
+    }
+
     fn send(&self, task: Task) {
-        let is_sent = self.tasks.as_ref().is_some_and(|tasks| tasks.try_send(task).is_ok());
+        let is_sent = self.tasks.as_ref().is_some_and(|tasks| tasks.send(task).is_ok());
         if !is_sent {
             tracing::error!("the loader takes no orders");
         }
@@ -112,9 +122,16 @@ impl Loader {
 impl Drop for Loader {
     fn drop(&mut self) {
         self.tasks = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let start = Instant::now();
+        while !thread.is_finished() {
+            if start.elapsed() > JOIN_MAX {
+                tracing::warn!("stopped while a version was loading");
+                return;
+            }
+            thread::sleep(JOIN_INTERVAL);
         }
+        let _ = thread.join();
     }
 }
 
@@ -153,6 +170,7 @@ impl Worker {
                     }
                 });
             }
+            Task::Remember(model, aspired) => self.fetcher.remember(&model, &aspired),
             Task::Free(version, model, attempt) => {
                 let name = model.to_string();
                 let _logged = contain(&name, || drop(version));
@@ -209,7 +227,6 @@ impl Worker {
             return Err(Refused::for_good(VersionState::WarmingUp, &cause));
         }
         self.enter(order, VersionState::WarmingUp)?;
-        self.fetcher.remember(&order.model, &order.aspired);
         Ok(Version::new(loaded, held))
     }
 

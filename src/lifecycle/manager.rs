@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::MissedTickBehavior;
 
 use crate::model::{ModelName, VersionId};
 use crate::servable::{LiveTable, Servable, ServingTable, TableError};
@@ -14,8 +15,8 @@ use crate::source::Aspired;
 
 use super::loader::{Loader, Order, Plan};
 use super::{
-    Action, Answer, AttemptId, Event, Fetcher, Lifecycle, ModelState, Policy, Verdict, Version,
-    step,
+    Action, Answer, AttemptId, Event, Fetcher, Lifecycle, ModelState, Policy, Purpose, Verdict,
+    Version, step,
 };
 
 /// Messages that wait for the manager, at most: who has more to tell waits.
@@ -85,8 +86,17 @@ pub struct Manager {
     drain_time_max: Duration,
     table: Arc<LiveTable>,
     reports: Reports,
-    loader: Loader,
+    /// Dropped before the loader, which else could wait for ever to be heard.
     messages: Receiver<Message>,
+    loader: Loader,
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        for is_cancelled in self.loading.values() {
+            is_cancelled.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 struct Draining {
@@ -153,7 +163,10 @@ impl Manager {
 
     /// Follows what it hears, for ever.
     pub async fn run(mut self) {
+        let mut drain_look = tokio::time::interval(DRAIN_INTERVAL);
+        drain_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let is_draining = !self.draining.is_empty();
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
             let tick = async {
                 match wake {
@@ -161,19 +174,13 @@ impl Manager {
                     None => std::future::pending().await,
                 }
             };
-            let drain = async {
-                if self.draining.is_empty() {
-                    std::future::pending::<()>().await;
-                }
-                tokio::time::sleep(DRAIN_INTERVAL).await;
-            };
             tokio::select! {
                 message = self.messages.recv() => match message {
                     Some(message) => self.hear(message),
                     None => return,
                 },
                 () = tick => self.step(Event::Tick),
-                () = drain => self.drain(),
+                _ = drain_look.tick(), if is_draining => self.drain(),
             }
             self.show();
         }
@@ -217,8 +224,15 @@ impl Manager {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Load { model, attempt, version: aspired, replaces } => {
+                // Its clients were served by the version that is gone back to.
+                let is_return = self
+                    .state
+                    .model(&model)
+                    .and_then(ModelState::loading)
+                    .is_some_and(|one| one.id == attempt && one.purpose == Purpose::Return);
                 let replaced = replaces.and_then(|attempt| self.versions.get(&attempt));
-                let replaces = replaced.map(|version| version.signature.clone());
+                let replaces =
+                    replaced.filter(|_| !is_return).map(|version| version.signature.clone());
                 let is_cancelled = Arc::new(AtomicBool::new(false));
                 self.loading.insert(attempt, Arc::clone(&is_cancelled));
                 tracing::info!(%model, version = %aspired.version, "loading");
@@ -230,6 +244,10 @@ impl Manager {
                 }
             }
             Action::Publish { model, attempt } => {
+                let serving = self.state.model(&model).and_then(ModelState::serving);
+                if let Some(serving) = serving {
+                    self.loader.remember(model.clone(), serving.version.clone());
+                }
                 self.published.insert(model, attempt);
                 self.store();
             }

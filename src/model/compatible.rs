@@ -62,7 +62,7 @@ fn inputs(old: &Schema, new: &Schema, found: &mut Vec<String>) {
         match partner(before, place, &new) {
             None => found.push(format!("{what} is dropped")),
             Some(after) => {
-                retyped(&what, before, after, found);
+                retyped(&what, before, after, takes, found);
                 if after.required && !before.required {
                     found.push(format!("{what} is required, and was optional"));
                 }
@@ -82,7 +82,8 @@ fn outputs(old: &Schema, new: &Schema, found: &mut Vec<String>) {
         let what = describe("output", before, place);
         match partner(before, place, &new) {
             None => found.push(format!("{what} is dropped")),
-            Some(after) => retyped(&what, before, after, found),
+            // What a client reads has to fit what it knows.
+            Some(after) => retyped(&what, before, after, |new, old| takes(old, new), found),
         }
     }
 }
@@ -138,7 +139,13 @@ fn describe(what: &str, field: &Field<'_>, place: usize) -> String {
     }
 }
 
-fn retyped(what: &str, before: &Field<'_>, after: &Field<'_>, found: &mut Vec<String>) {
+fn retyped(
+    what: &str,
+    before: &Field<'_>,
+    after: &Field<'_>,
+    fits: impl Fn(&Dims, &Dims) -> bool,
+    found: &mut Vec<String>,
+) {
     match (&before.ty, &after.ty) {
         (FieldType::Column(before), FieldType::Column(after)) if before != after => {
             let (before, after) = (before.describe(), after.describe());
@@ -149,7 +156,7 @@ fn retyped(what: &str, before: &Field<'_>, after: &Field<'_>, found: &mut Vec<St
                 let (before, after) = (before.name(), after.name());
                 found.push(format!("{what} is of type {after}, and was {before}"));
             }
-            if !takes(new, old) {
+            if !fits(new, old) {
                 found.push(format!("{what} has the shape {new}, and had {old}"));
             }
         }
@@ -254,6 +261,20 @@ mod tests {
         ] {
             assert_eq!(of_inputs(old, new), want.into_iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn answers_may_become_narrower_and_not_wider() {
+        let (any, three) = (Dim::Any, Dim::Fixed(3));
+        let of = |dims: &[Dim]| Signature {
+            outputs: Some(tensors(&[(None, DType::F32, dims)])),
+            ..Signature::default()
+        };
+        assert!(incompatibilities(&of(&[any, any]), &of(&[any, three])).is_empty());
+        assert_eq!(
+            incompatibilities(&of(&[any, three]), &of(&[any, any])),
+            ["output 1 has the shape (-1, -1), and had (-1, 3)"]
+        );
     }
 
     #[test]

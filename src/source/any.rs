@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::VersionId;
+
 use super::{Aspired, DirectorySource, FileStoreSource, MlflowSource, SourceError, SqliteSource};
 
 /// Where it is said which version of a model should serve.
@@ -24,6 +26,14 @@ impl Source {
             Self::Mlflow(source) => source.aspired().await,
             Self::Sqlite(source) => source.aspired(),
             Self::FileStore(source) => source.aspired(),
+        }
+    }
+
+    /// That a version serves already, as if this had been the answer: what is about to change on
+    /// disk is no reason to step back from it.
+    pub fn set_answered(&mut self, version: VersionId) {
+        if let Self::Directory(source) = self {
+            source.set_answered(version);
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Start {
 
 /// Finds every model's registry, and loads the version that it names.
 pub(super) fn start(config: &Config, environment: &Environment) -> Result<Start, Failure> {
-    let reach = Reach::new(config, environment);
+    let reach = Reach::new(config, environment)?;
     let mut engines = Engines::new(config);
     let (mut first, mut plans, mut sources) = (Vec::new(), HashMap::new(), Vec::new());
     for model in &config.models {

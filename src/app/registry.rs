@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -14,12 +15,18 @@ use crate::source::{
     Client, DirectoryOptions, DirectorySource, FileStoreOptions, FileStoreSource, MlflowSource,
     ObjectOptions, RetryPolicy, Source, SqliteOptions, SqliteSource, Wanted, models_at,
 };
-use crate::store::{Cache, CacheOptions, Place, without_secrets};
+use crate::store::{Cache, CacheOptions, without_secrets};
 
 use super::Failure;
 
 /// A directory that was left alone for so long is complete.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// Files of one version, at most.
+const FILES_MAX: usize = 10_000;
+
+/// How URIs of database files begin, whatever their driver.
+const SQLITE: &str = "sqlite";
 
 /// A model with the registry that says which of its versions serves.
 pub(super) struct Registered {
@@ -32,11 +39,21 @@ pub(super) struct Registered {
 pub(super) struct Reach<'a> {
     config: &'a Config,
     environment: &'a Environment,
+    /// `None` where nothing is fetched, or there is no place for it.
+    cache: Option<Arc<Cache>>,
 }
 
 impl<'a> Reach<'a> {
-    pub(super) fn new(config: &'a Config, environment: &'a Environment) -> Self {
-        Self { config, environment }
+    pub(super) fn new(config: &'a Config, environment: &'a Environment) -> Result<Self, Failure> {
+        let cache = match &config.cache_dir {
+            Some(dir) if config.models.iter().any(|model| is_mlflow(&model.path)) => {
+                let cache = Cache::open(cache_options(dir, config.cache_bytes_max))
+                    .map_err(|error| Failure::Failed(format!("cannot keep models: {error}")))?;
+                Some(Arc::new(cache))
+            }
+            _ => None,
+        };
+        Ok(Self { config, environment, cache })
     }
 
     /// The models that one entry of the configuration means.
@@ -63,26 +80,23 @@ impl<'a> Reach<'a> {
 
     /// The registry of a database file or a file store, if that is what is configured.
     fn of_files(&self, wanted: &Wanted) -> Result<Option<Source>, Failure> {
-        let Some(uri) = self.config.registry.tracking_uri.clone() else { return Ok(None) };
+        let uri = self.config.registry.tracking_uri.clone().filter(|uri| is_of_files(uri));
+        let Some(uri) = uri else { return Ok(None) };
         let (wanted, artifact_root) = (wanted.clone(), None);
         let workspace = self.environment.get("MLFLOW_WORKSPACE").map(str::to_owned);
-        let is_file = uri.starts_with("sqlite") || uri.starts_with("file:") || !uri.contains(':');
-        if is_file && self.config.registry.registry_uri.as_ref().is_some_and(|other| *other != uri)
-        {
+        if self.config.registry.registry_uri.as_ref().is_some_and(|other| *other != uri) {
             return Err(Failure::Usage(
                 "a registry URI beside a tracking URI of files is not supported; name the server \
                  with the tracking URI"
                     .to_owned(),
             ));
         }
-        let source = if uri.starts_with("sqlite") {
+        let source = if uri.starts_with(SQLITE) {
             let options = SqliteOptions { uri, wanted, workspace, artifact_root };
             SqliteSource::new(options).map(Source::Sqlite)
-        } else if uri.starts_with("file:") || !uri.contains(':') {
+        } else {
             let options = FileStoreOptions { root: uri, wanted, workspace, artifact_root };
             FileStoreSource::new(options).map(Source::FileStore)
-        } else {
-            return Ok(None);
         };
         source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
     }
@@ -90,14 +104,9 @@ impl<'a> Reach<'a> {
     /// The client of the MLflow server, if one is configured.
     fn client(&self) -> Result<Option<Client>, Failure> {
         let registry = &self.config.registry;
-        let Some(tracking) = &registry.tracking_uri else { return Ok(None) };
         // Files are read, and nothing is asked.
-        if tracking.starts_with("sqlite")
-            || tracking.starts_with("file:")
-            || !tracking.contains(':')
-        {
-            return Ok(None);
-        }
+        let tracking = registry.tracking_uri.as_deref().filter(|uri| !is_of_files(uri));
+        let Some(tracking) = tracking else { return Ok(None) };
         let url = |text: &str| {
             Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
                 || {
@@ -117,15 +126,6 @@ impl<'a> Reach<'a> {
 
     /// What fetches versions.
     pub(super) fn fetcher(&self) -> Result<Fetcher, Failure> {
-        let cache = match &self.config.cache_dir {
-            Some(dir) if self.config.models.iter().any(|model| is_mlflow(&model.path)) => {
-                let options = cache_options(dir, self.config.cache_bytes_max);
-                let cache = Cache::open(options)
-                    .map_err(|error| Failure::Failed(format!("cannot keep models: {error}")))?;
-                Some(cache)
-            }
-            _ => None,
-        };
         let objects = ObjectOptions {
             variables: self.environment.object_variables(),
             connect_time_max: Duration::from_secs(10),
@@ -134,7 +134,8 @@ impl<'a> Reach<'a> {
             retry_time_max: Duration::from_mins(2),
             files_max: FILES_MAX,
         };
-        Ok(Fetcher { cache, client: self.client()?, objects, identities: self.identities() })
+        let (cache, client) = (self.cache.clone(), self.client()?);
+        Ok(Fetcher { cache, client, objects, identities: self.identities() })
     }
 
     /// What each served model of an MLflow registry is, for what is kept about it.
@@ -168,8 +169,10 @@ fn served_name(model: &ModelConfig, wanted: &Wanted, text: &str) -> Result<Model
     }
 }
 
-/// Files of one version, at most.
-const FILES_MAX: usize = 10_000;
+/// Whether a tracking URI is that of a database file or a file store.
+fn is_of_files(uri: &str) -> bool {
+    uri.starts_with(SQLITE) || uri.starts_with("file:") || !uri.contains(':')
+}
 
 fn cache_options(dir: &Path, bytes_max: u64) -> CacheOptions {
     CacheOptions {
@@ -189,18 +192,15 @@ fn cache_options(dir: &Path, bytes_max: u64) -> CacheOptions {
 
 /// Whether a model is named by a URI that MLflow looks up.
 pub(super) fn is_mlflow(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    text.starts_with("models:") || text.starts_with("runs:")
+    Wanted::is_claimed_by(&path.to_string_lossy())
 }
 
 fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failure> {
     let models = models_at(text)
         .map_err(|cause| Failure::Failed(format!("cannot serve {text}: {cause}")))?;
-    let is_root = matches!(Place::of(text), Ok(Place::Root { .. }));
     let registered = models.into_iter().map(|(name, folder)| {
         let options = DirectoryOptions {
-            // As given: a link may lead elsewhere one day.
-            path: if is_root { folder.to_string_lossy().into_owned() } else { text.to_owned() },
+            path: folder.to_string_lossy().into_owned(),
             selector: None,
             settle: SETTLE,
         };

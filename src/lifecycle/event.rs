@@ -84,6 +84,26 @@ pub enum Event {
     Stop,
 }
 
+impl Event {
+    /// The model that it is about, unless it is about all.
+    #[must_use]
+    pub fn model(&self) -> Option<&ModelName> {
+        match self {
+            Self::Start { model, .. }
+            | Self::Aspired { model, .. }
+            | Self::Progress { model, .. }
+            | Self::Loaded { model, .. }
+            | Self::Failed { model, .. }
+            | Self::Drained { model, .. }
+            | Self::Unloaded { model, .. }
+            | Self::Health { model, .. }
+            | Self::Rollback { model }
+            | Self::Poll { model } => Some(model),
+            Self::Tick | Self::Stop => None,
+        }
+    }
+}
+
 /// What a registry says when it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::model::{ModelName, VersionId};
 use crate::source::{Aspired, Client, ObjectDir, ObjectOptions, Origin, ProxyDir};
@@ -12,7 +13,7 @@ use crate::store::{
 /// Fetches versions into the cache.
 pub struct Fetcher {
     /// `None`: nothing can be fetched.
-    pub cache: Option<Cache>,
+    pub cache: Option<Arc<Cache>>,
     /// Of the tracking server, if there is one.
     pub client: Option<Client>,
     pub objects: ObjectOptions,
@@ -56,8 +57,7 @@ impl FetcherError {
 }
 
 /// The name of a version's files in the cache.
-#[must_use]
-pub fn cache_key(uri: &str, aspired: &Aspired) -> CacheKey {
+fn cache_key(uri: &str, aspired: &Aspired) -> CacheKey {
     // A query may be a signature, another one each time.
     CacheKey::of(&without_secrets(uri), &aspired.version.to_string())
 }

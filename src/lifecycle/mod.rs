@@ -35,7 +35,7 @@ mod tests;
 mod version;
 
 pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
-pub use fetcher::{Fetched, Fetcher, FetcherError, cache_key};
+pub use fetcher::{Fetched, Fetcher, FetcherError};
 pub use follow::{FollowOptions, follow};
 pub use loader::Plan;
 pub use manager::{First, Manager, ManagerError, ManagerOptions, Message, ModelReport, Reports};

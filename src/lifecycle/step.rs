@@ -32,22 +32,9 @@ pub fn step(state: &mut Lifecycle, event: Event, now: Instant) -> Vec<Action> {
 }
 
 fn take_in(state: &mut Lifecycle, event: Event, now: Instant, actions: &mut Vec<Action>) {
-    let name = match &event {
-        Event::Start { model, .. }
-        | Event::Aspired { model, .. }
-        | Event::Progress { model, .. }
-        | Event::Loaded { model, .. }
-        | Event::Failed { model, .. }
-        | Event::Drained { model, .. }
-        | Event::Unloaded { model, .. }
-        | Event::Health { model, .. }
-        | Event::Rollback { model }
-        | Event::Poll { model } => model.clone(),
-        Event::Tick => return,
-        Event::Stop => {
-            state.is_stopping = true;
-            return;
-        }
+    let Some(name) = event.model().cloned() else {
+        state.is_stopping |= event == Event::Stop;
+        return;
     };
     if let Event::Start { model, remembered } = event {
         state.models.entry(model).or_insert_with(|| ModelState::new(remembered));

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::store::{local_path, scheme};
+use crate::store::{local_path, scheme, without_secrets};
 
 use super::{Origin, SourceError, Wanted};
 
@@ -36,7 +36,7 @@ impl Locations {
         let unusable = |cause: &dyn std::fmt::Display| {
             SourceError::Unreadable(format!(
                 "the registry says that {what} lies at `{}`: {cause}",
-                shown(location)
+                without_secrets(location)
             ))
         };
         if Wanted::is_claimed_by(location) {
@@ -98,19 +98,6 @@ fn served_path(location: &str) -> Option<&str> {
     (stays_inside && !path.contains('%')).then_some(path)
 }
 
-/// A location for people: without a query or user, which may be secret.
-pub(super) fn shown(location: &str) -> String {
-    let location = location.split(['?', '#']).next().unwrap_or_default();
-    match location.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}/{path}")
-        }
-        None => location.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,7 +151,7 @@ mod tests {
             }
         }
         assert!(resolve("mlflow-artifacts:/x", "mlflow-artifacts:/1").is_err());
-        assert_eq!(shown("https://user:word@host/a?sig=secret#x"), "https://host/a");
-        assert_eq!(shown("mlruns/1"), "mlruns/1");
+        assert_eq!(without_secrets("https://user:word@host/a?sig=secret#x"), "https://host/a");
+        assert_eq!(without_secrets("mlruns/1"), "mlruns/1");
     }
 }

@@ -67,7 +67,7 @@ impl Checker {
         event: &Event,
         now: Instant,
     ) -> Vec<Action> {
-        let name = model_of(event).cloned();
+        let name = event.model().cloned();
         let before = name.as_ref().map(|name| Before::new(state, name, event, now));
         let states = states(state);
         self.has_failed = false;
@@ -330,21 +330,5 @@ impl Checker {
     pub(crate) fn patience(&self) -> Duration {
         let models = self.books.models.len() as u32;
         self.policy.backoff.max * 2 + self.policy.probation * 2 + Duration::from_mins(3) * models
-    }
-}
-
-fn model_of(event: &Event) -> Option<&ModelName> {
-    match event {
-        Event::Start { model, .. }
-        | Event::Aspired { model, .. }
-        | Event::Progress { model, .. }
-        | Event::Loaded { model, .. }
-        | Event::Failed { model, .. }
-        | Event::Drained { model, .. }
-        | Event::Unloaded { model, .. }
-        | Event::Health { model, .. }
-        | Event::Rollback { model }
-        | Event::Poll { model } => Some(model),
-        Event::Tick | Event::Stop => None,
     }
 }

@@ -222,20 +222,19 @@ fn judge(version: VersionId, dir: &Path) -> Result<(), String> {
     })
 }
 
-/// The models at a path or `file:` URI and the place of each: several for a root, else one.
+/// The models at a path or `file:` URI and the place of each: several for a root, else one, at the
+/// path as it was given, which may be a link that leads elsewhere one day.
 ///
 /// # Errors
 /// When there is none, or the path cannot be read.
 pub fn models_at(path: &str) -> Result<Vec<(ModelName, PathBuf)>, SourceError> {
     let placed = |folder: &ModelFolder| (folder.name().clone(), folder.path().to_owned());
-    match Place::of(path)? {
-        Place::Directory(dir) => {
-            let only = one_directory(dir, None)?;
-            Ok(vec![(only.name, only.dir)])
-        }
-        Place::Folder(folder) => Ok(vec![placed(&folder)]),
-        Place::Root { models, .. } => Ok(models.iter().map(placed).collect()),
-    }
+    let name = match Place::of(path)? {
+        Place::Directory(dir) => one_directory(dir, None)?.name,
+        Place::Folder(folder) => folder.name().clone(),
+        Place::Root { models, .. } => return Ok(models.iter().map(placed).collect()),
+    };
+    Ok(vec![(name, crate::store::local_path(path).map_err(LayoutError::from)?)])
 }
 
 impl From<LayoutError> for SourceError {

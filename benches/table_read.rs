@@ -74,7 +74,7 @@ fn read(live: &LiveTable, name: Option<&str>, readers: usize, count: u64) -> Dur
     let look_up = || {
         let table = live.load();
         match black_box(name) {
-            None => Some(table.default_servable()),
+            None => table.default_servable(),
             Some(name) => table.get(name),
         }
     };

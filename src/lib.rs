@@ -7,6 +7,7 @@ pub mod model;
 pub mod tensor;
 
 pub mod mlflow;
+pub mod telemetry;
 pub mod wire;
 
 pub mod backend;

@@ -18,7 +18,8 @@ use crate::config::{
     Command, Config, Environment, Invocation, Sources, misspelt_variables, parse_command,
     read_file, to_yaml,
 };
-use crate::servable::{Loaded, WarmUp};
+use crate::lifecycle::Version;
+use crate::servable::WarmUp;
 
 use log::start_log;
 use models::load_all;
@@ -83,8 +84,8 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
         tracing::warn!("{sentence}");
     }
     match command {
-        Command::Check => check(&config),
-        Command::Predict => score::score(&config, files),
+        Command::Check => check(&config, &environment),
+        Command::Predict => score::score(&config, &environment, files),
         Command::Serve | Command::Config => serve::serve(&config, &environment),
     }
 }
@@ -96,10 +97,10 @@ fn say(line: impl Display) {
 }
 
 /// Loads every model and says how it went.
-fn check(config: &Config) -> Result<ExitCode, Failure> {
+fn check(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
-    for loaded in load_all(config)? {
-        let Loaded { servable, engine, provider, inputs, warm_up, tuning, .. } = loaded;
+    for version in load_all(config, environment)? {
+        let Version { servable, engine, provider, inputs, warm_up, tuning, .. } = version;
         let verdict = match warm_up {
             WarmUp::Done => "ok".to_owned(),
             WarmUp::NoExample => "ok, but it has no example request to try".to_owned(),

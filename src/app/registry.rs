@@ -1,6 +1,7 @@
 //! From what is configured to the registries that are followed.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::source::{
     Client, DirectoryOptions, DirectorySource, FileStoreOptions, FileStoreSource, MlflowSource,
     ObjectOptions, RetryPolicy, Source, SqliteOptions, SqliteSource, Wanted, models_at,
 };
-use crate::store::{Cache, CacheOptions, without_secrets};
+use crate::store::{Cache, CacheOptions, Place, without_secrets};
 
 use super::Failure;
 
@@ -31,7 +32,12 @@ const SQLITE: &str = "sqlite";
 /// A model with the registry that says which of its versions serves.
 pub(super) struct Registered {
     pub(super) name: ModelName,
+    /// As it is configured, for messages.
+    pub(super) place: String,
     pub(super) source: Source,
+    /// Whether a version must answer its own example. Not for a directory that is no registry:
+    /// nothing else could serve.
+    pub(super) needs_example: bool,
 }
 
 /// Makes what reaches registries and artifacts. Each thread has its own: connections live on the
@@ -65,17 +71,19 @@ impl<'a> Reach<'a> {
         let wanted =
             Wanted::parse(&text).map_err(|error| Failure::Usage(format!("{text}: {error}")))?;
         let name = served_name(model, &wanted, &text)?;
+        let place = text.into_owned();
         if let Some(source) = self.of_files(&wanted)? {
-            return Ok(vec![Registered { name, source }]);
+            return Ok(vec![Registered { name, place, source, needs_example: true }]);
         }
         let client = self.client()?.ok_or_else(|| {
             Failure::Usage(format!(
-                "{text} is looked up in an MLflow registry; name its server with \
+                "{place} is looked up in an MLflow registry; name its server with \
                  MLFLOW_TRACKING_URI or --tracking-uri"
             ))
         })?;
         let source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
-        Ok(vec![Registered { name, source: Source::Mlflow(Box::new(source)) }])
+        let source = Source::Mlflow(Box::new(source));
+        Ok(vec![Registered { name, place, source, needs_example: true }])
     }
 
     /// The registry of a database file or a file store, if that is what is configured.
@@ -191,21 +199,29 @@ fn cache_options(dir: &Path, bytes_max: u64) -> CacheOptions {
 }
 
 /// Whether a model is named by a URI that MLflow looks up.
-pub(super) fn is_mlflow(path: &Path) -> bool {
+fn is_mlflow(path: &Path) -> bool {
     Wanted::is_claimed_by(&path.to_string_lossy())
 }
 
 fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failure> {
-    let models = models_at(text)
-        .map_err(|cause| Failure::Failed(format!("cannot serve {text}: {cause}")))?;
+    let refused = |cause: &dyn Display| Failure::Failed(format!("cannot serve {text}: {cause}"));
+    let models = models_at(text).map_err(|cause| refused(&cause))?;
+    if let (Some(name), true) = (&model.name, models.len() > 1) {
+        return Err(refused(&format_args!(
+            "it holds several models, which cannot all be named {name}; give the folder of one"
+        )));
+    }
+    let is_registry = !matches!(Place::of(text), Ok(Place::Directory(_)));
     let registered = models.into_iter().map(|(name, folder)| {
         let options = DirectoryOptions {
             path: folder.to_string_lossy().into_owned(),
             selector: None,
             settle: SETTLE,
         };
+        let place = options.path.clone();
         let name = model.name.clone().unwrap_or(name);
-        Registered { name, source: Source::Directory(DirectorySource::new(options)) }
+        let source = Source::Directory(DirectorySource::new(options));
+        Registered { name, place, source, needs_example: is_registry }
     });
     Ok(registered.collect())
 }

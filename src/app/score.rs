@@ -10,17 +10,21 @@ use std::thread;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::predict::{self, Files, Job, PredictError};
-use crate::store::{ModelDir, resolve};
+use crate::store::ModelDir;
 
 use super::Failure;
-use super::models::Engines;
+use super::models::{Engines, fetch_one};
 use super::signals::StopSignals;
 
 /// Scores a file, until it is done or a signal comes.
-pub(super) fn score(config: &Config, files: Files) -> Result<ExitCode, Failure> {
-    let job = predict_job(config, files)?;
+pub(super) fn score(
+    config: &Config,
+    environment: &Environment,
+    files: Files,
+) -> Result<ExitCode, Failure> {
+    let job = predict_job(config, environment, files)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (done, mut outcome) = oneshot::channel();
     let flag = Arc::clone(&stop);
@@ -51,15 +55,16 @@ pub(super) fn score(config: &Config, files: Files) -> Result<ExitCode, Failure> 
     }
 }
 
-fn predict_job(config: &Config, files: Files) -> Result<Job, Failure> {
+fn predict_job(config: &Config, environment: &Environment, files: Files) -> Result<Job, Failure> {
     let [model] = config.models.as_slice() else {
         return Err(Failure::Usage("one model scores a file; give its folder with -m".to_owned()));
     };
     let forms = files.forms().map_err(|error| Failure::Usage(error.to_string()))?;
     let path = model.path.display();
     let refused = |cause: &dyn Display| Failure::Failed(format!("cannot load {path}: {cause}"));
-    let resolved = resolve(&model.path.to_string_lossy(), None).map_err(|cause| refused(&cause))?;
-    let dir = ModelDir::open(&resolved.dir).map_err(|cause| refused(&cause))?;
+    // Held in the cache until the graph is loaded.
+    let fetched = fetch_one(config, environment, model)?;
+    let dir = ModelDir::open(&fetched.dir).map_err(|cause| refused(&cause))?;
     let engine = Engines::new(config).get(model.backend)?;
     let (signature, model) = predict::load(dir, &*engine, config.onnxruntime.providers.as_deref())
         .map_err(|cause| refused(&cause))?;

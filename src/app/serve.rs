@@ -1,32 +1,34 @@
-//! Serving: open the ports, say so, run until a signal.
+//! Serving: find what to serve, open the ports, say so, run until a signal.
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_web::dev::ServerHandle;
 use actix_web::rt::{self, System};
-
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
 use crate::batch::InferencePool;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, StartOptions};
 use crate::lifecycle::{
     Backoff, Event, FollowOptions, Manager, ManagerError, ManagerOptions, Message, ModelReport,
-    Policy, Reports, SwapPolicy, follow,
+    Outlook, Policy, Reports, SwapPolicy, follow,
 };
 use crate::model::ModelName;
-use crate::servable::Pending;
+use crate::servable::{LiveTable, Pending};
 use crate::server::{
-    AdminOptions, AdminView, Control, Controlled, Listening, ServerOptions, listen, listen_admin,
+    AdminOptions, AdminView, Control, Controlled, Listening, Readiness, listen, listen_admin,
 };
 
-use super::models::{Start, start};
+use super::models::{Models, find_all};
 use super::registry::Registered;
-use super::served::Served;
+use super::served::{Served, status};
 use super::signals::StopSignals;
 use super::{Failure, say};
 
@@ -43,57 +45,56 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
-    let Start { first, plans, sources, fetcher } = start(config, environment)?;
-    let lines: Vec<_> =
-        first.iter().map(|one| (Served(&one.version).to_string(), one.model.clone())).collect();
+    let Models { registered, loader } = find_all(config, environment)?;
     let options = ManagerOptions {
         policy: policy(config),
-        plans,
-        fetcher,
+        models: registered.iter().map(|one| one.name.clone()).collect(),
+        loader,
         drain_time_max: config.server.request_timeout,
     };
-    let (manager, messages) = Manager::start(options, first).map_err(|error| match error {
+    let (manager, messages) = Manager::start(options).map_err(|error| match error {
         ManagerError::Table(error) => Failure::Usage(error.to_string()),
         ManagerError::Loader(_) => Failure::Failed(error.to_string()),
     })?;
-    let table = manager.table();
-    let default = table.load().default_servable().id().name.clone();
-    let reports = manager.reports();
     let pool = InferencePool::start(config.pool)
         .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
     let pool = Arc::new(pool);
     let polls: HashMap<ModelName, Arc<Notify>> =
-        sources.iter().map(|one| (one.name.clone(), Arc::default())).collect();
-    let view = Arc::new(admin_view(reports, Arc::clone(&pool), polls.clone(), messages.clone()));
+        registered.iter().map(|one| (one.name.clone(), Arc::default())).collect();
+    let has_started = Arc::new(AtomicBool::new(false));
+    let reports = manager.reports();
+    let view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone());
+    let view = Arc::new(view.with_readiness(readiness(
+        reports.clone(),
+        Arc::clone(&has_started),
+        config.start.ready_on_fallback,
+    )));
+    let serving = Serving { config, table: manager.table(), pool: Arc::clone(&pool), view };
 
     System::new().block_on(async {
-        let ServerOptions { host, port, .. } = &config.server;
-        let listening = listen(&config.server, table, Arc::clone(&pool)).map_err(|error| {
-            Failure::Failed(format!(
-                "cannot listen on {host}, port {port}: {error}; choose others with --host \
-                 and --port"
-            ))
-        })?;
-        let admin = open_admin(config.admin.as_ref(), &view)?;
-        let url = format!("http://{}/invocations", listening.address);
-        for (line, name) in &lines {
-            let also = if *name == default { format!(" and {url}") } else { String::new() };
-            say(format_args!("{line}, at {url}/{name}{also}"));
-        }
-        if let Some(Listening { address, .. }) = &admin {
-            say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
-        }
+        let admin = open_admin(config.admin.as_ref(), &serving.view)?;
+        let mut stop = StopSignals::new().map_err(server_failed)?;
+        let places: HashMap<_, _> =
+            registered.iter().map(|one| (one.name.clone(), one.place.clone())).collect();
         let follow_options = FollowOptions {
             interval: config.registry.poll_interval,
             time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
         };
-        for Registered { name, source } in sources {
+        for Registered { name, source, .. } in registered {
             let poll = polls.get(&name).cloned().unwrap_or_default();
             rt::spawn(follow(name, source, follow_options, poll, messages.clone()));
         }
         drop(messages);
         rt::spawn(manager.run());
-        run_until_stopped(listening, admin, &view).await
+        tokio::select! {
+            first = first_versions(reports.clone(), &places, config.start) => first?,
+            () = stop.next() => {
+                tracing::info!("stopped before the first versions were loaded");
+                return Ok(());
+            }
+        }
+        has_started.store(true, Ordering::Release);
+        serving.run(&reports, admin, stop).await
     })?;
 
     let left = pool.close(Instant::now() + JOIN_GRACE);
@@ -101,6 +102,88 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         tracing::warn!(requests = left, "stopped with requests unfinished");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until every model serves, or cannot.
+async fn first_versions(
+    mut reports: Reports,
+    places: &HashMap<ModelName, String>,
+    options: StartOptions,
+) -> Result<(), Failure> {
+    loop {
+        let models = reports.models();
+        let outlooks: Vec<_> = models.iter().map(|one| (&one.name, one.outlook())).collect();
+        for (name, outlook) in &outlooks {
+            if let (Outlook::Stuck(cause), true) = (outlook, options.exit_on_error) {
+                let place = places.get(*name).map_or(name.as_str(), String::as_str);
+                return Err(Failure::Failed(format!("cannot serve {place}: {cause}")));
+            }
+        }
+        if outlooks.iter().all(|(_, outlook)| *outlook != Outlook::Coming) {
+            for (model, outlook) in outlooks {
+                if let Outlook::Stuck(cause) = outlook {
+                    tracing::error!(%model, cause, "not served yet");
+                }
+            }
+            return Ok(());
+        }
+        if !reports.changed().await {
+            return Err(Failure::Failed("the versions' manager is gone".to_owned()));
+        }
+    }
+}
+
+/// Whether requests are welcome.
+fn readiness(
+    reports: Reports,
+    has_started: Arc<AtomicBool>,
+    ready_on_fallback: bool,
+) -> impl Fn() -> Readiness + Send + Sync {
+    move || {
+        if !has_started.load(Ordering::Acquire) {
+            return Readiness::Starting;
+        }
+        let is_waiting = |one: &ModelReport| {
+            one.outlook() != Outlook::Serving || !ready_on_fallback && one.state.is_fallback()
+        };
+        let models = reports.models();
+        let waiting: Vec<_> =
+            models.iter().filter(|one| is_waiting(one)).map(|one| one.name.to_string()).collect();
+        if waiting.is_empty() { Readiness::Ready } else { Readiness::Waiting(waiting) }
+    }
+}
+
+/// What serves, and how.
+struct Serving<'a> {
+    config: &'a Config,
+    table: Arc<LiveTable>,
+    pool: Arc<InferencePool<Pending>>,
+    view: Arc<AdminView>,
+}
+
+impl Serving<'_> {
+    /// Opens the data port, says what is served, and serves until a signal.
+    async fn run(
+        self,
+        reports: &Reports,
+        admin: Option<AdminServer>,
+        stop: StopSignals,
+    ) -> Result<(), Failure> {
+        let Self { config, table, pool, view } = self;
+        let shown = Arc::clone(&table);
+        let listening = listen(&config.server, table, pool).map_err(|error| {
+            let (host, port) = (&config.server.host, config.server.port);
+            Failure::Failed(format!(
+                "cannot listen on {host}, port {port}: {error}; choose others with --host \
+                 and --port"
+            ))
+        })?;
+        say_what_serves(&reports.models(), &shown, listening.address);
+        if let Some(AdminServer { address, .. }) = &admin {
+            say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
+        }
+        run_until_stopped(listening, admin, &view, stop).await
+    }
 }
 
 /// What the admin port shows and does.
@@ -111,13 +194,7 @@ fn admin_view(
     messages: Sender<Message>,
 ) -> AdminView {
     let shown = reports.clone();
-    let models = move || {
-        let serving = shown.models().into_iter();
-        let status = |report: ModelReport| {
-            Some(Served(report.version.as_deref()?).status(&report.state, &pool))
-        };
-        serving.filter_map(status).collect()
-    };
+    let models = move || shown.models().iter().map(|one| status(one, &pool)).collect();
     let control = move |name: &str, control: Control| {
         let mut models = reports.models().into_iter();
         let Some(report) = models.find(|report| report.name.as_str() == name) else {
@@ -155,42 +232,57 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-/// Opens the admin port, if there is to be one.
+/// Prints a line for each model that serves.
+fn say_what_serves(models: &[ModelReport], table: &LiveTable, address: SocketAddr) {
+    let url = format!("http://{address}/invocations");
+    let default = table.load().default_name().clone();
+    for ModelReport { name, version, .. } in models {
+        let Some(version) = version else { continue };
+        let also = if *name == default { format!(" and {url}") } else { String::new() };
+        say(format_args!("{}, at {url}/{name}{also}", Served(version)));
+    }
+}
+
+/// The running admin port.
+struct AdminServer {
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+/// Opens the admin port, if there is to be one. It answers from here on.
 fn open_admin(
     options: Option<&AdminOptions>,
     view: &Arc<AdminView>,
-) -> Result<Option<Listening>, Failure> {
+) -> Result<Option<AdminServer>, Failure> {
     let Some(options) = options else { return Ok(None) };
-    listen_admin(options, Arc::clone(view)).map(Some).map_err(|error| {
+    let listening = listen_admin(options, Arc::clone(view)).map_err(|error| {
         let AdminOptions { host, port } = options;
         Failure::Failed(format!(
             "cannot listen on {host}, port {port}, for probes and reports: {error}; choose another \
              port with --admin-port, 0 for a free one or `off` for none"
         ))
-    })
+    })?;
+    let Listening { server, handle, address } = listening;
+    rt::spawn(server);
+    Ok(Some(AdminServer { address, handle }))
 }
 
 /// Runs the server until a signal, then until its requests have finished or a second signal. The
 /// admin port answers all the while.
 async fn run_until_stopped(
     listening: Listening,
-    admin: Option<Listening>,
+    admin: Option<AdminServer>,
     view: &AdminView,
+    mut stop: StopSignals,
 ) -> Result<(), Failure> {
     let Listening { server, handle, .. } = listening;
-    let failed = |error: io::Error| Failure::Failed(format!("the server failed: {error}"));
-    let mut stop = StopSignals::new().map_err(failed)?;
     let mut server = rt::spawn(server);
-    let admin = admin.map(|Listening { server, handle, .. }| {
-        rt::spawn(server);
-        handle
-    });
     let ended = tokio::select! {
         ended = &mut server => Some(ended),
         () = stop.next() => None,
     };
     if let Some(ended) = ended {
-        return ended.map_err(io::Error::other).flatten().map_err(failed);
+        return ended.map_err(io::Error::other).flatten().map_err(server_failed);
     }
     tracing::info!("stopping; a second signal ends it at once");
     view.set_stopping();
@@ -198,8 +290,12 @@ async fn run_until_stopped(
         () = handle.stop(true) => {}
         () = stop.next() => tracing::warn!("stopped by a second signal"),
     }
-    if let Some(admin) = admin {
-        admin.stop(false).await;
+    if let Some(AdminServer { handle, .. }) = admin {
+        handle.stop(false).await;
     }
     Ok(())
+}
+
+fn server_failed(error: io::Error) -> Failure {
+    Failure::Failed(format!("the server failed: {error}"))
 }

@@ -17,6 +17,7 @@ use crate::wire::invocations::RecordShape;
 
 use super::checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
+    StartOptions,
 };
 use super::fault::{Fault, Faults};
 use super::file::FileModel;
@@ -79,6 +80,10 @@ impl Config {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
             level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
         };
+        let start = StartOptions {
+            exit_on_error: check.get(&setting::EXIT_ON_ERROR, parse::boolean),
+            ready_on_fallback: check.get(&setting::READY_ON_FALLBACK, parse::boolean),
+        };
         let batch = check.batch();
         let models = check.models(batch);
         let timeout = server.request_timeout;
@@ -96,6 +101,7 @@ impl Config {
                 registry,
                 cache_dir,
                 cache_bytes_max,
+                start,
                 log,
             })
         } else {

@@ -27,7 +27,18 @@ pub struct Config {
     pub cache_dir: Option<PathBuf>,
     /// Most bytes of fetched versions.
     pub cache_bytes_max: u64,
+    pub start: StartOptions,
     pub log: LogOptions,
+}
+
+/// What is asked of models before the process counts as started, and as ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartOptions {
+    /// Whether the start ends when a model has no version that can serve.
+    pub exit_on_error: bool,
+    /// Whether a model that serves its last known version is as good as one that serves the right
+    /// one.
+    pub ready_on_fallback: bool,
 }
 
 /// What says which versions serve, and how it is followed.

@@ -17,6 +17,7 @@ mod sources;
 
 pub use checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
+    StartOptions,
 };
 pub use cli::{Command, Invocation, parse_command};
 pub use env::Environment;

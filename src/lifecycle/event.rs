@@ -111,8 +111,11 @@ pub enum Answer {
     Version(Aspired),
     /// There is no such version. What serves goes on serving.
     Nothing,
-    /// It said nothing that can be used. What serves goes on serving.
-    Error,
+    /// It is about to name one: a directory that somebody may still be copying.
+    Soon,
+    /// It said nothing that can be used, for the reason in the sentence. What serves goes on
+    /// serving.
+    Error(String),
 }
 
 /// Something to do, in the order of the list.

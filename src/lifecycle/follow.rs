@@ -40,6 +40,7 @@ pub async fn follow(
         let asked = tokio::time::timeout(options.time_max, source.aspired()).await;
         let answer = match asked {
             Ok(Ok(Some(aspired))) => Answer::Version(aspired),
+            Ok(Ok(None)) if source.settles_in().is_some() => Answer::Soon,
             Ok(Ok(None)) => Answer::Nothing,
             Ok(Err(error)) => failed(&model, &error, failures),
             Err(_elapsed) => {
@@ -47,7 +48,8 @@ pub async fn follow(
                 failed(&model, &SourceError::Unreadable(text), failures)
             }
         };
-        failures = if answer == Answer::Error { failures.saturating_add(1) } else { 0 };
+        let is_error = matches!(answer, Answer::Error(_));
+        failures = if is_error { failures.saturating_add(1) } else { 0 };
         let event = Event::Aspired { model: model.clone(), answer };
         if messages.send(Message::Event(event)).await.is_err() {
             return;
@@ -68,14 +70,10 @@ pub async fn follow(
     }
 }
 
-/// Says so once, until the registry answers again.
+/// The manager says it aloud when it is news.
 fn failed(model: &ModelName, error: &SourceError, failures: u32) -> Answer {
-    if failures == 0 {
-        tracing::warn!(%model, %error, "the registry gave no answer; what serves goes on serving");
-    } else {
-        tracing::debug!(%model, %error, failures, "the registry gave no answer");
-    }
-    Answer::Error
+    tracing::debug!(%model, %error, failures, "the registry gave no answer");
+    Answer::Error(error.to_string())
 }
 
 /// The time until the next question; `chance` is from 0 to 1.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -11,12 +11,14 @@ use tokio::time::MissedTickBehavior;
 
 use crate::model::{ModelName, VersionId};
 use crate::servable::{LiveTable, Servable, ServingTable, TableError};
-use crate::source::Aspired;
 
-use super::loader::{Loader, Order, Plan};
+use super::lately::{Lately, SAMPLE_INTERVAL};
+use super::loader::{Loader, Order};
+use super::loader_thread::LoaderThread;
+use super::reports::{Board, ModelReport, Reports};
 use super::{
-    Action, Answer, AttemptId, Event, Fetcher, Lifecycle, ModelState, Policy, Purpose, Verdict,
-    Version, step,
+    Action, Answer, AttemptId, Event, Lifecycle, ModelState, Policy, Purpose, Verdict, Version,
+    compare, step,
 };
 
 /// Messages that wait for the manager, at most: who has more to tell waits.
@@ -24,6 +26,9 @@ const MESSAGES_MAX: usize = 256;
 
 /// How often a closed version is looked at for requests that still have it.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often a version on probation is compared with the one before it.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the manager hears.
 pub enum Message {
@@ -39,38 +44,11 @@ pub enum Message {
 /// What a manager is made from.
 pub struct ManagerOptions {
     pub policy: Policy,
-    pub plans: HashMap<ModelName, Plan>,
-    pub fetcher: Fetcher,
+    /// In the order in which they are configured: the first is the default.
+    pub models: Vec<ModelName>,
+    pub loader: Loader,
     /// Requests that a closed version has admitted are waited for no longer than this.
     pub drain_time_max: Duration,
-}
-
-/// The first version of a model, loaded before the manager was there.
-pub struct First {
-    pub model: ModelName,
-    pub aspired: Aspired,
-    pub version: Version,
-}
-
-/// What is known of one model, for reports.
-#[derive(Clone)]
-pub struct ModelReport {
-    pub name: ModelName,
-    pub state: ModelState,
-    /// The published version, if there is one.
-    pub version: Option<Arc<Version>>,
-}
-
-/// What the manager shows at any time to any thread.
-#[derive(Clone, Default)]
-pub struct Reports(Arc<Mutex<Vec<ModelReport>>>);
-
-impl Reports {
-    /// All models, in the order in which they are configured.
-    #[must_use]
-    pub fn models(&self) -> Vec<ModelReport> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 /// Owns what is loaded and decides, by [`step`], what serves.
@@ -84,11 +62,12 @@ pub struct Manager {
     loading: HashMap<AttemptId, Arc<AtomicBool>>,
     draining: Vec<Draining>,
     drain_time_max: Duration,
+    lately: Lately,
     table: Arc<LiveTable>,
-    reports: Reports,
+    board: Board,
     /// Dropped before the loader, which else could wait for ever to be heard.
     messages: Receiver<Message>,
-    loader: Loader,
+    loader: LoaderThread,
 }
 
 impl Drop for Manager {
@@ -115,35 +94,36 @@ pub enum ManagerError {
 }
 
 impl Manager {
-    /// Publishes the first versions. The sender is for those who have something to tell: sources
-    /// and operators.
+    /// Nothing serves yet: a model's first version is loaded as soon as its registry has named one.
+    /// The sender is for those who have something to tell: sources and operators.
     ///
     /// # Errors
-    /// When there is no version, two models have one name, or the system refuses a thread.
-    pub fn start(
-        options: ManagerOptions,
-        first: Vec<First>,
-    ) -> Result<(Self, Sender<Message>), ManagerError> {
-        let ManagerOptions { policy, plans, fetcher, drain_time_max } = options;
-        let servables = first.iter().map(|one| Arc::clone(&one.version.servable)).collect();
-        let table = Arc::new(LiveTable::new(ServingTable::new(servables)?));
+    /// When there is no model, two have one name, or the system refuses a thread.
+    pub fn start(options: ManagerOptions) -> Result<(Self, Sender<Message>), ManagerError> {
+        let ManagerOptions { policy, models, loader, drain_time_max } = options;
+        let none = models.iter().map(|name| (name.clone(), None)).collect();
+        let table = Arc::new(LiveTable::new(ServingTable::of(none)?));
+        let last_known: Vec<_> =
+            models.iter().map(|name| loader.fetcher().last_known(name)).collect();
         let (sender, messages) = mpsc::channel(MESSAGES_MAX);
-        let loader = Loader::start(plans, fetcher, sender.clone())?;
+        let loader = LoaderThread::start(loader, sender.clone())?;
         let mut manager = Self {
             state: Lifecycle::new(policy),
-            models: first.iter().map(|one| one.model.clone()).collect(),
+            models,
             versions: HashMap::new(),
             published: BTreeMap::new(),
             loading: HashMap::new(),
             draining: Vec::new(),
             drain_time_max,
+            lately: Lately::default(),
             table,
-            reports: Reports::default(),
+            board: Board::new(),
             loader,
             messages,
         };
-        for one in first {
-            manager.adopt(one);
+        for (model, last_known) in manager.models.clone().into_iter().zip(last_known) {
+            let remembered = last_known.into_iter().collect();
+            manager.step(Event::Start { model, remembered });
         }
         manager.show();
         Ok((manager, sender))
@@ -158,15 +138,21 @@ impl Manager {
     /// What there is to say about it.
     #[must_use]
     pub fn reports(&self) -> Reports {
-        self.reports.clone()
+        self.board.reports()
     }
 
     /// Follows what it hears, for ever.
     pub async fn run(mut self) {
         let mut drain_look = tokio::time::interval(DRAIN_INTERVAL);
-        drain_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sample_look = tokio::time::interval(SAMPLE_INTERVAL);
+        let mut health_look = tokio::time::interval(HEALTH_INTERVAL);
+        for look in [&mut drain_look, &mut sample_look, &mut health_look] {
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
             let is_draining = !self.draining.is_empty();
+            let on_probation =
+                self.state.models().any(|(_, model)| model.probation_until().is_some());
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
             let tick = async {
                 match wake {
@@ -181,30 +167,19 @@ impl Manager {
                 },
                 () = tick => self.step(Event::Tick),
                 _ = drain_look.tick(), if is_draining => self.drain(),
+                _ = sample_look.tick() => self.sample(),
+                _ = health_look.tick(), if on_probation => self.compare(),
             }
             self.show();
         }
     }
 
-    /// A version that is loaded already takes its way through the states at once.
-    fn adopt(&mut self, first: First) {
-        let First { model, aspired, version } = first;
-        let now = Instant::now();
-        self.step(Event::Start { model: model.clone(), remembered: Vec::new() });
-        let answer = Answer::Version(aspired);
-        let actions = step(&mut self.state, Event::Aspired { model: model.clone(), answer }, now);
-        let version = Arc::new(version);
-        for action in actions {
-            if let Action::Load { attempt, .. } = action {
-                let (model, version) = (model.clone(), Arc::clone(&version));
-                self.hear(Message::Loaded { model, attempt, version });
-            }
-        }
-    }
-
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Event(event) => self.step(event),
+            Message::Event(event) => {
+                self.tell_of_registry(&event);
+                self.step(event);
+            }
             Message::Loaded { model, attempt, version } => {
                 self.versions.insert(attempt, version);
                 self.step(Event::Loaded { model, attempt });
@@ -236,7 +211,7 @@ impl Manager {
                 let is_cancelled = Arc::new(AtomicBool::new(false));
                 self.loading.insert(attempt, Arc::clone(&is_cancelled));
                 tracing::info!(%model, version = %aspired.version, "loading");
-                self.loader.load(Order { model, attempt, aspired, replaces, is_cancelled });
+                self.loader.load(attempt, Order { model, aspired, replaces, is_cancelled });
             }
             Action::Cancel { attempt } => {
                 if let Some(is_cancelled) = self.loading.get(&attempt) {
@@ -248,16 +223,35 @@ impl Manager {
                 if let Some(serving) = serving {
                     self.loader.remember(model.clone(), serving.version.clone());
                 }
-                self.published.insert(model, attempt);
+                if let Some(old) = self.published.insert(model.clone(), attempt)
+                    && let Some(version) = self.versions.get(&old)
+                {
+                    self.lately.replaced(model, old, version.servable.tally().observed());
+                }
                 self.store();
             }
-            Action::Withdraw { model, .. } => {
+            Action::Withdraw { model, attempt } => {
                 self.published.remove(&model);
+                self.lately.forget(attempt);
                 self.store();
             }
             Action::Close { attempt } => self.close(attempt),
             Action::Unload { attempt } => self.unload(attempt),
-            Action::Report { model, version, verdict } => tell(&model, version.version, &verdict),
+            Action::Report { model, version, verdict } => {
+                if let Some(state) = self.state.model(&model) {
+                    tell(&model, version.version, &verdict, state);
+                }
+            }
+        }
+    }
+
+    /// Says in the log when a registry begins to be of no use while something serves. At the start
+    /// it is said by who waits for the first version.
+    fn tell_of_registry(&self, event: &Event) {
+        let Event::Aspired { model, answer: Answer::Error(cause) } = event else { return };
+        let Some(state) = self.state.model(model) else { return };
+        if state.trouble() != Some(cause) && state.serving().is_some() {
+            tracing::warn!(%model, cause, "the registry is of no use; what serves goes on serving");
         }
     }
 
@@ -267,9 +261,39 @@ impl Manager {
             let version = self.versions.get(self.published.get(model)?)?;
             Some(Arc::clone(&version.servable))
         };
-        match ServingTable::new(self.models.iter().filter_map(servable).collect()) {
+        let models = self.models.iter().map(|model| (model.clone(), servable(model)));
+        match ServingTable::of(models.collect()) {
             Ok(table) => self.table.store(table),
             Err(error) => tracing::error!(%error, "the table stays as it is"),
+        }
+    }
+
+    /// Looks at how the published versions do.
+    fn sample(&mut self) {
+        for attempt in self.published.values() {
+            if let Some(version) = self.versions.get(attempt) {
+                self.lately.sample(*attempt, version.servable.tally().observed());
+            }
+        }
+    }
+
+    /// Compares versions on probation with the ones before them.
+    fn compare(&mut self) {
+        let on_probation: Vec<_> = self
+            .state
+            .models()
+            .filter(|(_, state)| state.probation_until().is_some())
+            .map(|(model, _)| model.clone())
+            .collect();
+        for model in on_probation {
+            let Some(attempt) = self.published.get(&model).copied() else { continue };
+            let (Some(version), Some(old)) =
+                (self.versions.get(&attempt), self.lately.baseline(&model))
+            else {
+                continue;
+            };
+            let health = compare(&version.servable.tally().observed(), old);
+            self.step(Event::Health { model, attempt, health });
         }
     }
 
@@ -310,20 +334,24 @@ impl Manager {
             let version = self.published.get(name).and_then(|id| self.versions.get(id)).cloned();
             Some(ModelReport { name: name.clone(), state, version })
         };
-        let reports = self.models.iter().filter_map(report).collect();
-        *self.reports.0.lock().unwrap_or_else(PoisonError::into_inner) = reports;
+        self.board.show(self.models.iter().filter_map(report).collect());
     }
 }
 
 /// Says in the log what became of a version.
-fn tell(model: &ModelName, version: VersionId, verdict: &Verdict) {
+fn tell(model: &ModelName, version: VersionId, verdict: &Verdict, state: &ModelState) {
+    let serves = state.serving().map(|serving| serving.version.version.0);
     match verdict {
+        Verdict::Accepted if state.is_fallback() => tracing::error!(
+            %model, %version,
+            "the last known version serves; the one that should could not be asked for, or loaded"
+        ),
         Verdict::Accepted => tracing::info!(%model, %version, "serving"),
         Verdict::Refused { at, cause, retry_at: None } => {
-            tracing::error!(%model, %version, ?at, cause, "refused; what served goes on serving");
+            tracing::error!(%model, %version, ?at, cause, serves, "refused");
         }
         Verdict::Refused { at, cause, retry_at: Some(_) } => {
-            tracing::warn!(%model, %version, ?at, cause, "not loaded; it is tried again");
+            tracing::warn!(%model, %version, ?at, cause, serves, "not loaded; it is tried again");
         }
         Verdict::RolledBack { to, cause } => {
             tracing::warn!(%model, %version, %to, cause, "rolled back");

@@ -23,10 +23,13 @@
 mod event;
 mod fetcher;
 mod follow;
+mod lately;
 mod loader;
+mod loader_thread;
 mod manager;
 mod policy;
 mod probation;
+mod reports;
 mod settle;
 mod state;
 mod step;
@@ -37,12 +40,14 @@ mod version;
 pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
 pub use fetcher::{Fetched, Fetcher, FetcherError};
 pub use follow::{FollowOptions, follow};
-pub use loader::Plan;
-pub use manager::{First, Manager, ManagerError, ManagerOptions, Message, ModelReport, Reports};
+pub use loader::{Loader, Order, Plan, Refused};
+pub use manager::{Manager, ManagerError, ManagerOptions, Message};
 pub use policy::{Backoff, Policy, SwapPolicy};
-pub use probation::{Health, Latencies, Observed, compare};
+pub use probation::{Health, compare};
+pub use reports::{ModelReport, Reports};
 pub use state::{
-    Attempt, Happening, Lifecycle, ModelState, Note, Pin, PinCause, Purpose, Refusal, RefusalKind,
+    Attempt, Happening, Lifecycle, ModelState, Note, Outlook, Pin, PinCause, Purpose, Refusal,
+    RefusalKind,
 };
 pub use step::step;
 pub use version::Version;

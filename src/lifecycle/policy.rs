@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::AttemptId;
-use super::state::{ModelState, Purpose, Refusal, RefusalKind};
+use super::state::{ModelState, Outlook, Purpose, Refusal, RefusalKind};
 use crate::source::Aspired;
 
 /// What is given up while a version replaces another.
@@ -107,6 +107,20 @@ impl ModelState {
                 .flatten()
                 .map(|version| (version, Purpose::Fallback))
         })
+    }
+
+    /// Whether the model serves, or will.
+    #[must_use]
+    pub fn outlook(&self, now: Instant) -> Outlook {
+        if self.serving.is_some() {
+            return Outlook::Serving;
+        }
+        if !self.is_answered || self.loading().is_some() || self.desired(now).is_some() {
+            return Outlook::Coming;
+        }
+        let refused = self.wish().and_then(|(version, _)| self.refusals.get(&version.version));
+        let cause = refused.map(|refusal| refusal.cause.clone()).or(self.trouble.clone());
+        Outlook::Stuck(cause.unwrap_or_else(|| "nothing can be tried now".to_owned()))
     }
 
     /// What should serve if it can: what an operator or a failed probation went back to, else what

@@ -16,34 +16,15 @@
 
 use std::time::Duration;
 
+use crate::telemetry::{Latencies, Observed};
+
 const ANSWERED_MIN: u64 = 20;
 const SHARE_MORE_MIN: f64 = 0.01;
 const Z_MIN: f64 = 4.0;
-const MEASURED_MIN: u64 = 100;
+pub(super) const MEASURED_MIN: u64 = 100;
 const PERCENTILE: f64 = 0.95;
 const SLOWER_MIN: f64 = 3.0;
 const SLOW: Duration = Duration::from_millis(5);
-
-/// Each power of two of microseconds is split into this many buckets: a latency is known to 25 %.
-const STEPS: usize = 4;
-/// Up to 2^28 us, which is 4.5 minutes; what took longer is in the last.
-const BUCKETS: usize = 28 * STEPS;
-
-/// What is known of one version's answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Requests that it has answered, with or without success. Not those that were refused at the
-    /// door or that were the client's fault.
-    pub answered: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-    /// How long those took that did not fail.
-    pub latencies: Latencies,
-}
-
-/// Counts of latencies, in buckets that grow with them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Latencies([u64; BUCKETS]);
 
 /// How a version does beside its predecessor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,64 +83,6 @@ fn slower(new: &Latencies, old: &Latencies) -> Option<String> {
     })
 }
 
-impl Default for Latencies {
-    fn default() -> Self {
-        Self([0; BUCKETS])
-    }
-}
-
-impl Latencies {
-    /// How many buckets there are, for who counts elsewhere.
-    pub const BUCKETS: usize = BUCKETS;
-
-    /// From counts by [`bucket`](Self::bucket).
-    #[must_use]
-    pub fn from_counts(counts: [u64; BUCKETS]) -> Self {
-        Self(counts)
-    }
-
-    /// The bucket that a latency belongs to, less than [`BUCKETS`](Self::BUCKETS).
-    #[must_use]
-    pub fn bucket(latency: Duration) -> usize {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
-        let power = us.ilog2() as usize;
-        // The two bits below the highest one.
-        let step = ((us << 2) >> power) as usize & (STEPS - 1);
-        (power * STEPS + step).min(BUCKETS - 1)
-    }
-
-    /// Counts one more.
-    pub fn add(&mut self, latency: Duration) {
-        self.0[Self::bucket(latency)] += 1;
-    }
-
-    /// How many were counted.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// The latency that this share of all was not longer than, up to a quarter too high; `None`
-    /// where none was counted.
-    #[must_use]
-    pub fn percentile(&self, share: f64) -> Option<Duration> {
-        let rank = ((self.count() as f64 * share).ceil() as u64).max(1);
-        let mut seen = 0;
-        let bucket = self.0.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        })?;
-        Some(Self::end(bucket))
-    }
-
-    /// Where a bucket ends.
-    fn end(bucket: usize) -> Duration {
-        let next = bucket + 1;
-        let us = (1_u64 << (next / STEPS)) * (STEPS + next % STEPS) as u64;
-        Duration::from_nanos(us * 1000 / STEPS as u64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,9 +93,14 @@ mod tests {
 
     /// So many answers, so many of them failures, the others this long.
     fn observed(answered: u64, failed: u64, latency: Duration) -> Observed {
-        let mut latencies = Latencies::default();
-        latencies.0[Latencies::bucket(latency)] = answered - failed;
+        let latencies = latencies(&[(latency, answered - failed)]);
         Observed { answered, failed, latencies }
+    }
+
+    fn latencies(counts: &[(Duration, u64)]) -> Latencies {
+        let mut buckets = [0; Latencies::BUCKETS];
+        counts.iter().for_each(|(latency, count)| buckets[Latencies::bucket(*latency)] = *count);
+        Latencies::from_counts(buckets)
     }
 
     #[test]
@@ -210,9 +138,9 @@ mod tests {
     #[test]
     fn a_few_stalls_are_not_held_against_a_version() {
         let mut new = observed(1000, 0, MS);
-        new.latencies.0[Latencies::bucket(MS * 10_000)] = 40;
+        new.latencies = latencies(&[(MS, 1000), (MS * 10_000, 40)]);
         assert_eq!(compare(&new, &observed(1000, 0, MS)), Health::Fine);
-        new.latencies.0[Latencies::bucket(MS * 10_000)] = 100;
+        new.latencies = latencies(&[(MS, 1000), (MS * 10_000, 100)]);
         assert!(matches!(compare(&new, &observed(1000, 0, MS)), Health::Worse(_)));
     }
 
@@ -225,31 +153,10 @@ mod tests {
         assert_eq!(compare(&Observed::default(), &Observed::default()), Health::TooEarly);
     }
 
-    #[test]
-    fn buckets_end_where_the_next_begin() {
-        for bucket in 2 * STEPS..BUCKETS - 1 {
-            let end = Latencies::end(bucket);
-            assert_eq!(Latencies::bucket(end), bucket + 1);
-            assert_eq!(Latencies::bucket(end.saturating_sub(Duration::from_micros(1))), bucket);
-        }
-        assert_eq!(Latencies::bucket(Duration::ZERO), 0);
-        assert_eq!(Latencies::bucket(Duration::MAX), BUCKETS - 1);
-    }
-
     proptest! {
         #[test]
-        fn a_percentile_is_at_most_a_quarter_too_high(us in 4_u64..200_000_000) {
-            let latency = Duration::from_micros(us);
-            let mut latencies = Latencies::default();
-            latencies.add(latency);
-            let found = latencies.percentile(0.95).unwrap();
-            prop_assert!(found > latency && found <= latency.mul_f64(1.25));
-        }
-
-        #[test]
         fn any_numbers_can_be_compared(numbers: [u64; 4], count: u32) {
-            let mut latencies = Latencies::default();
-            latencies.0[7] = u64::from(count);
+            let latencies = latencies(&[(Duration::from_micros(7), u64::from(count))]);
             let [answered, failed, old_answered, old_failed] = numbers;
             let new = Observed { answered, failed, latencies: latencies.clone() };
             let old = Observed { answered: old_answered, failed: old_failed, latencies };

@@ -35,6 +35,8 @@ pub struct ModelState {
     pub(super) aspired: Option<Aspired>,
     /// Whether the registry was asked at all, with whatever success.
     pub(super) is_answered: bool,
+    /// Why the registry's last answer is of no use, if it is not.
+    pub(super) trouble: Option<String>,
     pub(super) pin: Option<Pin>,
     /// Those that have not ended, the oldest first.
     pub(super) attempts: Vec<Attempt>,
@@ -125,6 +127,17 @@ pub enum RefusalKind {
     Quarantined,
 }
 
+/// Whether a model serves, or will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    Serving,
+    /// A version is on its way, or the registry has not answered yet.
+    Coming,
+    /// Nothing is on its way. Ends when the registry says something new, or when it is time for
+    /// another try.
+    Stuck(String),
+}
+
 /// Something of interest that has happened to a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -201,6 +214,12 @@ impl ModelState {
         self.aspired.as_ref()
     }
 
+    /// Why the registry's last answer is of no use, if it is not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     /// The attempts that have not ended, the oldest first.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
@@ -211,6 +230,17 @@ impl ModelState {
     #[must_use]
     pub fn serving(&self) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| Some(attempt.id) == self.serving)
+    }
+
+    /// Whether what serves is not what should: an earlier version, in place of one that could not
+    /// be asked for or could not be loaded.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        let is_aspired =
+            |version| self.aspired.as_ref().is_some_and(|one: &Aspired| one.version == version);
+        self.serving().is_some_and(|serving| {
+            serving.purpose == Purpose::Fallback && !is_aspired(serving.version.version)
+        })
     }
 
     /// The one that was replaced and stays in memory while the new one is on probation.

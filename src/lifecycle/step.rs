@@ -66,8 +66,15 @@ fn take_in(state: &mut Lifecycle, event: Event, now: Instant, actions: &mut Vec<
 impl Turn<'_> {
     fn answered(&mut self, answer: Answer) {
         let model = &mut *self.model;
-        model.is_answered = true;
-        let Answer::Version(new) = answer else { return };
+        let (new, trouble) = match answer {
+            Answer::Version(new) => (Some(new), None),
+            Answer::Soon => (None, None),
+            Answer::Nothing => (None, Some("the registry selects no version of it".to_owned())),
+            Answer::Error(cause) => (None, Some(cause)),
+        };
+        model.is_answered |= new.is_some() || trouble.is_some();
+        model.trouble = trouble;
+        let Some(new) = new else { return };
         if model.aspired.as_ref() == Some(&new) {
             return;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Signature;
-use crate::servable::{Loaded, Servable, Tuning};
+use crate::servable::{Loaded, Servable, Tuning, WarmUp};
 use crate::store::Held;
 
 /// A loaded version of a model: what answers, and what there is to say about it.
@@ -18,6 +18,8 @@ pub struct Version {
     pub tuning: Tuning,
     /// What its clients rely on.
     pub signature: Signature,
+    /// How it took its own example.
+    pub warm_up: WarmUp,
     /// Keeps its files in the cache, if that is where they are.
     _files: Option<Held>,
 }
@@ -26,9 +28,9 @@ impl Version {
     /// What was loaded, from files that are to be kept as long.
     #[must_use]
     pub fn new(loaded: Loaded, files: Option<Held>) -> Self {
-        let Loaded { servable, engine, provider, inputs, tuning, signature, .. } = loaded;
+        let Loaded { servable, engine, provider, inputs, warm_up, tuning, signature } = loaded;
         let servable = Arc::new(servable);
-        Self { servable, engine, provider, inputs, tuning, signature, _files: files }
+        Self { servable, engine, provider, inputs, tuning, signature, warm_up, _files: files }
     }
 
     /// Whether a request still has it.

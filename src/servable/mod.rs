@@ -10,6 +10,7 @@ mod pending;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the servable itself")]
 mod servable;
 mod table;
+mod tally;
 mod tuning;
 
 pub use answer::{Answer, Compress, Request, ScoreError, Timing};
@@ -18,4 +19,5 @@ pub use load::{LoadOptions, Loaded, WarmUp, load};
 pub use pending::Pending;
 pub use servable::{Lanes, Servable};
 pub use table::{LiveTable, ServingTable, TableError};
+pub use tally::Tally;
 pub use tuning::{BatchOptions, TuneSource, Tuning};

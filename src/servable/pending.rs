@@ -155,6 +155,7 @@ impl batch::Request for Pending {
         let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
         let answer = match result {
             Err(error) => {
+                servable.tally().note_not_computed(&error);
                 // Free when the client knows, who may try again at once.
                 drop(share);
                 Err(error)
@@ -164,10 +165,12 @@ impl batch::Request for Pending {
             Ok(Computed { rows, stages, lap }) => {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
-                encoded.map(|(body, coding)| {
-                    let timing = Timing { decode: decode_time, stages, encode: lap.end() };
-                    Answer { body, coding, timing, share }
-                })
+                let timing = Timing { decode: decode_time, stages, encode: lap.end() };
+                match &encoded {
+                    Ok(_) => servable.tally().note_answered(&timing),
+                    Err(error) => servable.tally().note_not_written(error),
+                }
+                encoded.map(|(body, coding)| Answer { body, coding, timing, share })
             }
         };
         // The receiver may be gone by now.

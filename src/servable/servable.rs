@@ -12,7 +12,7 @@ use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
 
 use super::pending::{Pending, Reply};
-use super::{Answer, Compress, Request, ScoreError, Share};
+use super::{Answer, Compress, Request, ScoreError, Share, Tally};
 
 /// Usual bodies up to this size are decoded where they arrive. At the 7 ns a byte of a slow decode
 /// that is less than a millisecond, the most that anything may block an event loop. What pandas
@@ -25,6 +25,7 @@ pub struct Servable {
     id: ModelId,
     scoring: Scoring,
     runner: Arc<Runner>,
+    tally: Tally,
 }
 
 /// Where requests run.
@@ -45,7 +46,7 @@ impl Servable {
         options: RunnerOptions,
     ) -> Self {
         let runner = Arc::new(Runner::new(id.to_string(), model, options));
-        Self { id, scoring, runner }
+        Self { id, scoring, runner, tally: Tally::default() }
     }
 
     /// The model and its version.
@@ -61,6 +62,11 @@ impl Servable {
     /// What runs the graph.
     pub fn runner(&self) -> &Arc<Runner> {
         &self.runner
+    }
+
+    /// How its requests ended.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Answers one request. May be dropped at any await: the work is then skipped if it has not

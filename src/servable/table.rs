@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::model::ModelName;
+
 use super::Servable;
 
 /// The name that wins `/invocations`, if a model has it.
@@ -21,45 +23,61 @@ pub enum TableError {
 
 /// Immutable map of everything that is served. A lookup clones one pointer.
 pub struct ServingTable {
-    servables: HashMap<String, Arc<Servable>>,
-    default: Arc<Servable>,
+    /// `None`: no version of the model can serve now.
+    servables: HashMap<String, Option<Arc<Servable>>>,
+    default_name: ModelName,
+    default: Option<Arc<Servable>>,
 }
 
 impl ServingTable {
-    /// A table of `servables`. The default is the one named `default`, else the first.
+    /// A table of models that all serve. The default is the one named `default`, else the first.
     ///
     /// # Errors
     /// When there is none, or two have the same name.
     pub fn new(servables: Vec<Arc<Servable>>) -> Result<Self, TableError> {
-        let default = servables
+        let named = |servable: Arc<Servable>| (servable.id().name.clone(), Some(servable));
+        Self::of(servables.into_iter().map(named).collect())
+    }
+
+    /// A table of models, some of which may have no version that can serve.
+    ///
+    /// # Errors
+    /// When there is none, or two have the same name.
+    pub fn of(models: Vec<(ModelName, Option<Arc<Servable>>)>) -> Result<Self, TableError> {
+        let (default_name, default) = models
             .iter()
-            .find(|servable| servable.id().name.as_str() == DEFAULT_NAME)
-            .or(servables.first())
+            .find(|(name, _)| name.as_str() == DEFAULT_NAME)
+            .or(models.first())
             .cloned()
             .ok_or(TableError::Empty)?;
-        let mut by_name = HashMap::with_capacity(servables.len());
-        for servable in servables {
-            let name = servable.id().name.as_str().to_owned();
-            if by_name.insert(name.clone(), servable).is_some() {
+        let mut servables = HashMap::with_capacity(models.len());
+        for (name, servable) in models {
+            let name = name.as_str().to_owned();
+            if servables.insert(name.clone(), servable).is_some() {
                 return Err(TableError::Duplicate(name));
             }
         }
-        Ok(Self { servables: by_name, default })
+        Ok(Self { servables, default_name, default })
     }
 
-    /// The servable of that name.
+    /// The servable of that name, if the model has one now.
     pub fn get(&self, name: &str) -> Option<Arc<Servable>> {
-        self.servables.get(name).cloned()
+        self.servables.get(name)?.clone()
     }
 
-    /// Whether there is a servable of that name.
+    /// Whether there is a model of that name.
     pub fn contains(&self, name: &str) -> bool {
         self.servables.contains_key(name)
     }
 
-    /// The servable behind `/invocations`.
-    pub fn default_servable(&self) -> Arc<Servable> {
-        Arc::clone(&self.default)
+    /// The model behind `/invocations`.
+    pub fn default_name(&self) -> &ModelName {
+        &self.default_name
+    }
+
+    /// The servable behind `/invocations`, if that model has one now.
+    pub fn default_servable(&self) -> Option<Arc<Servable>> {
+        self.default.clone()
     }
 }
 
@@ -93,7 +111,7 @@ mod tests {
 
     use crate::backend::{LoadedModel, RunError};
     use crate::batch::{BatchLimits, Lane, LaneChoice, RunnerOptions};
-    use crate::model::{GraphIo, ModelId, ModelName, Output, Signature, VersionId};
+    use crate::model::{GraphIo, ModelId, Output, Signature, VersionId};
     use crate::tensor::Tensor;
     use crate::tune::Costs;
     use crate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
@@ -141,10 +159,15 @@ mod tests {
     fn the_default_is_the_model_of_that_name_else_the_first() {
         for (names, default) in [(["b", "a"], "b"), (["b", "default"], "default")] {
             let table = table(&names, 1).unwrap();
-            assert_eq!(table.default_servable().id().name.as_str(), default);
+            assert_eq!(table.default_servable().unwrap().id().name.as_str(), default);
             assert!(names.iter().all(|name| table.contains(name)));
             assert!(table.get("c").is_none());
         }
+        let named = |name: &str| ModelName::new(name).unwrap();
+        let without = vec![(named("a"), None), (named("b"), Some(servable("b", 1)))];
+        let without = ServingTable::of(without).unwrap();
+        assert!(without.default_servable().is_none(), "no other model stands in for the default");
+        assert!(without.contains("a") && without.get("a").is_none() && without.get("b").is_some());
         assert_eq!(table(&[], 1).err(), Some(TableError::Empty));
         assert_eq!(table(&["a", "a"], 1).err(), Some(TableError::Duplicate("a".to_owned())));
     }
@@ -158,7 +181,7 @@ mod tests {
         assert!(idle.upgrade().is_none());
         assert_eq!(Arc::strong_count(&held), 1);
         assert_eq!(held.id().version, VersionId(1));
-        assert_eq!(live.load().default_servable().id().version, VersionId(2));
+        assert_eq!(live.load().default_servable().unwrap().id().version, VersionId(2));
     }
 
     #[test]

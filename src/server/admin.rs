@@ -48,12 +48,25 @@ pub enum Controlled {
     Busy,
 }
 
+/// Whether the process is to be sent requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// The first versions are on their way.
+    Starting,
+    /// These models have no version that may serve.
+    Waiting(Vec<String>),
+    /// The process is about to end.
+    Stopping,
+}
+
 type Operate = dyn Fn(&str, Control) -> Controlled + Send + Sync;
 
 /// What the admin port shows of the process.
 pub struct AdminView {
     models: Box<dyn Fn() -> Vec<ModelStatus> + Send + Sync>,
     control: Box<Operate>,
+    readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     stopping: AtomicBool,
 }
 
@@ -66,7 +79,14 @@ impl AdminView {
         control: impl Fn(&str, Control) -> Controlled + Send + Sync + 'static,
     ) -> Self {
         let (models, control) = (Box::new(models), Box::new(control));
-        Self { models, control, stopping: AtomicBool::new(false) }
+        let readiness = Box::new(|| Readiness::Ready);
+        Self { models, control, readiness, stopping: AtomicBool::new(false) }
+    }
+
+    /// The same view of a process that is ready only when this says so, at the moment of the call.
+    #[must_use]
+    pub fn with_readiness(self, readiness: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
+        Self { readiness: Box::new(readiness), ..self }
     }
 
     /// From now on the process is live but no longer ready.
@@ -74,8 +94,8 @@ impl AdminView {
         self.stopping.store(true, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Acquire)
+    fn readiness(&self) -> Readiness {
+        if self.stopping.load(Ordering::Acquire) { Readiness::Stopping } else { (self.readiness)() }
     }
 }
 
@@ -116,15 +136,14 @@ async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody
     match endpoint {
         Endpoint::Control(..) => error::not_found(),
         Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
-        Endpoint::Ready if view.is_ready() => answer(StatusCode::OK, &json!({"status": "ready"})),
-        Endpoint::Ready => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"})),
+        Endpoint::Ready => ready(view.readiness()),
         Endpoint::Models => {
             let models: Vec<_> = (view.models)().iter().map(ModelStatus::to_json).collect();
             answer(StatusCode::OK, &json!({ "models": models }))
         }
         Endpoint::Model(name) => {
             let models = (view.models)();
-            match models.iter().find(|status| status.id.name.as_str() == name) {
+            match models.iter().find(|status| status.name.as_str() == name) {
                 Some(status) => answer(StatusCode::OK, &status.to_json()),
                 None => error::not_found(),
             }
@@ -158,6 +177,16 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
             }
         }
     })
+}
+
+fn ready(readiness: Readiness) -> Response<BoxBody> {
+    let not_ready = |body: &Value| answer(StatusCode::SERVICE_UNAVAILABLE, body);
+    match readiness {
+        Readiness::Ready => answer(StatusCode::OK, &json!({"status": "ready"})),
+        Readiness::Starting => not_ready(&json!({"status": "starting"})),
+        Readiness::Stopping => not_ready(&json!({"status": "stopping"})),
+        Readiness::Waiting(models) => not_ready(&json!({"status": "waiting", "models": models})),
+    }
 }
 
 fn controlled(controlled: Controlled) -> Response<BoxBody> {

@@ -1,16 +1,27 @@
 //! What the admin port says about a model, and how that looks as JSON (`docs/admin.md`).
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
 
-use crate::model::{GraphIo, ModelId, OutputKind, VersionId};
+use crate::model::{GraphIo, ModelName, OutputKind, VersionId};
 use crate::servable::TuneSource;
 use crate::tensor::{DType, Dim, Dims};
 use crate::tune::{Batching, Costs};
 
-/// A served model version, as it is at this moment.
+/// A model, as it is at this moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelStatus {
-    pub id: ModelId,
+    pub name: ModelName,
+    /// `None`: no version of it can serve.
+    pub serving: Option<ServingStatus>,
+    pub lifecycle: LifecycleStatus,
+}
+
+/// The version that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServingStatus {
+    pub version: VersionId,
     /// The engine and its version: `onnxruntime 1.31.1`.
     pub engine: String,
     /// The execution provider.
@@ -18,22 +29,53 @@ pub struct ModelStatus {
     /// What the graph takes and gives.
     pub io: GraphIo,
     pub batching: BatchingStatus,
-    pub lifecycle: LifecycleStatus,
 }
 
-/// What is known of a model's versions beside the one that serves.
+/// What is known of a model's versions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LifecycleStatus {
     /// The version that the registry names.
     pub aspired: Option<VersionId>,
-    /// The one that is on its way, and how far it is.
-    pub loading: Option<(VersionId, String)>,
+    /// Why the registry's last answer is of no use, if it is not.
+    pub registry_error: Option<String>,
+    /// Those that are in memory or on their way there, the oldest first.
+    pub versions: Vec<VersionStatus>,
     /// The one that a rollback would go to.
     pub predecessor: Option<VersionId>,
     /// Whether the registry is not followed, since somebody went back.
     pub is_pinned: bool,
-    /// Those that may not serve: how far they came, and why they came no further.
-    pub refused: Vec<(VersionId, String, String)>,
+    /// Until when the serving version is compared with the one before it.
+    pub probation_until: Option<SystemTime>,
+    /// Those that may not serve.
+    pub refused: Vec<RefusedStatus>,
+    /// What happened last, the oldest first: when, to which version, what.
+    pub history: Vec<(SystemTime, VersionId, String)>,
+}
+
+/// A version that is in memory, or on its way there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionStatus {
+    pub version: VersionId,
+    /// `Fetching`, `Loading`, `Available`, ...
+    pub state: String,
+    pub since: SystemTime,
+    /// Why it is to serve.
+    pub reason: &'static str,
+    pub is_serving: bool,
+    /// Whether the loader has it.
+    pub is_loading: bool,
+}
+
+/// A version that may not serve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedStatus {
+    pub version: VersionId,
+    /// The state that it did not get beyond.
+    pub at: String,
+    pub cause: String,
+    pub since: SystemTime,
+    /// When it is tried again, if nothing else happens.
+    pub retry_at: Option<SystemTime>,
 }
 
 /// How requests for a model are run, and why.
@@ -54,6 +96,19 @@ pub struct BatchingStatus {
 
 impl ModelStatus {
     pub(super) fn to_json(&self) -> Value {
+        let mut json = json!({"name": self.name.as_str(), "version": null});
+        if let (Some(Value::Object(serving)), Some(json)) =
+            (self.serving.as_ref().map(ServingStatus::to_json), json.as_object_mut())
+        {
+            json.extend(serving);
+        }
+        json["lifecycle"] = self.lifecycle.to_json();
+        json
+    }
+}
+
+impl ServingStatus {
+    fn to_json(&self) -> Value {
         let inputs: Vec<_> = self
             .io
             .inputs
@@ -70,14 +125,12 @@ impl ModelStatus {
             })
             .collect();
         json!({
-            "name": self.id.name.as_str(),
-            "version": self.id.version.0,
+            "version": self.version.0,
             "engine": self.engine,
             "provider": self.provider,
             "inputs": inputs,
             "outputs": outputs,
             "batching": self.batching.to_json(),
-            "lifecycle": self.lifecycle.to_json(),
         })
     }
 }
@@ -85,21 +138,50 @@ impl ModelStatus {
 impl LifecycleStatus {
     fn to_json(&self) -> Value {
         let number = |version: &Option<VersionId>| version.map(|version| version.0);
-        let refused: Vec<_> = self
-            .refused
-            .iter()
-            .map(|(version, at, cause)| json!({"version": version.0, "at": at, "cause": cause}))
-            .collect();
+        let loading = self.versions.iter().find(|one| one.is_loading);
         json!({
             "aspired": number(&self.aspired),
-            "loading": self.loading.as_ref().map(|(version, state)| {
-                json!({"version": version.0, "state": state})
-            }),
+            "registry_error": self.registry_error,
+            "versions": self.versions.iter().map(VersionStatus::to_json).collect::<Vec<_>>(),
+            "loading": loading.map(|one| json!({"version": one.version.0, "state": one.state})),
             "predecessor": number(&self.predecessor),
             "pinned": self.is_pinned,
-            "refused": refused,
+            "probation_until": self.probation_until.map(time),
+            "refused": self.refused.iter().map(RefusedStatus::to_json).collect::<Vec<_>>(),
+            "history": self.history.iter().map(|(at, version, what)| {
+                json!({"at": time(*at), "version": version.0, "what": what})
+            }).collect::<Vec<_>>(),
         })
     }
+}
+
+impl VersionStatus {
+    fn to_json(&self) -> Value {
+        json!({
+            "version": self.version.0,
+            "state": self.state,
+            "since": time(self.since),
+            "reason": self.reason,
+            "serving": self.is_serving,
+        })
+    }
+}
+
+impl RefusedStatus {
+    fn to_json(&self) -> Value {
+        json!({
+            "version": self.version.0,
+            "at": self.at,
+            "cause": self.cause,
+            "since": time(self.since),
+            "retry_at": self.retry_at.map(time),
+        })
+    }
+}
+
+/// To the millisecond, as RFC 3339 has it.
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 impl BatchingStatus {

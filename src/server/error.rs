@@ -176,6 +176,11 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Response<BoxBody> {
     response
 }
 
+/// 503 for a model of which no version can serve yet.
+pub(super) fn no_version() -> Response<BoxBody> {
+    retry_later(&UNAVAILABLE, "The model has no version that can serve yet. Try again later.")
+}
+
 fn unsupported_media_type(text: &str) -> Response<BoxBody> {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     respond(StatusCode::UNSUPPORTED_MEDIA_TYPE, plain, text.to_owned())

@@ -91,8 +91,8 @@ fn find(request: &Request, worker: &Worker) -> Result<Arc<Servable>, Response<Bo
     let page =
         |content_type, text: &'static str| Err(error::respond(StatusCode::OK, content_type, text));
     match route::resolve(request.method().as_str(), request.path(), is_model) {
-        Route::Invocations(None) => Ok(table.default_servable()),
-        Route::Invocations(Some(name)) => table.get(&name).ok_or_else(error::not_found),
+        Route::Invocations(None) => table.default_servable().ok_or_else(error::no_version),
+        Route::Invocations(Some(name)) => table.get(&name).ok_or_else(error::no_version),
         Route::Health => page(APPLICATION_JSON, "\n"),
         Route::Version => page(APPLICATION_JSON, MLFLOW_VERSION),
         Route::Docs => page(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),

@@ -16,7 +16,9 @@ mod options;
 mod relief;
 mod route;
 
-pub use admin::{AdminView, Control, Controlled, listen_admin};
-pub use admin_status::{BatchingStatus, LifecycleStatus, ModelStatus};
+pub use admin::{AdminView, Control, Controlled, Readiness, listen_admin};
+pub use admin_status::{
+    BatchingStatus, LifecycleStatus, ModelStatus, RefusedStatus, ServingStatus, VersionStatus,
+};
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};

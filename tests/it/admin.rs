@@ -4,16 +4,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
-use flowgate::model::{
-    GraphInput, GraphIo, GraphOutput, ModelId, ModelName, OutputKind, VersionId,
-};
+use flowgate::model::{GraphInput, GraphIo, GraphOutput, ModelName, OutputKind, VersionId};
 use flowgate::servable::TuneSource;
 use flowgate::server::{
     AdminOptions, AdminView, BatchingStatus, Control, Controlled, LifecycleStatus, ModelStatus,
-    listen_admin,
+    Readiness, RefusedStatus, ServingStatus, VersionStatus, listen_admin,
 };
 use flowgate::tensor::{DType, Dim, Dims};
 use flowgate::tune::{Batching, Costs};
@@ -33,6 +31,10 @@ struct Admin {
 
 impl Admin {
     fn start() -> Self {
+        Self::start_with(|| Readiness::Ready)
+    }
+
+    fn start_with(readiness: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
         let queued = Arc::new(AtomicUsize::new(0));
         let now = Arc::clone(&queued);
         let models = move || vec![merged(now.load(Ordering::Relaxed)), alone()];
@@ -42,7 +44,7 @@ impl Admin {
             ("ranking", Control::Rollback) => Controlled::NothingBefore,
             _ => Controlled::Unknown,
         };
-        let view = AdminView::new(models, control);
+        let view = AdminView::new(models, control).with_readiness(readiness);
         let view = Arc::new(view);
         let (ready, started) = flume::bounded(1);
         let shown = Arc::clone(&view);
@@ -86,17 +88,36 @@ fn status(name: &str, outputs: Vec<GraphOutput>, batching: BatchingStatus) -> Mo
         dims: Dims(vec![Dim::Any, Dim::Fixed(11)]),
     };
     ModelStatus {
-        id: ModelId { name: ModelName::new(name).unwrap(), version: VersionId(2) },
-        engine: "onnxruntime 1.31.1".to_owned(),
-        provider: "CPUExecutionProvider".to_owned(),
-        io: GraphIo { inputs: vec![input], outputs },
-        batching,
+        name: ModelName::new(name).unwrap(),
+        serving: Some(ServingStatus {
+            version: VersionId(2),
+            engine: "onnxruntime 1.31.1".to_owned(),
+            provider: "CPUExecutionProvider".to_owned(),
+            io: GraphIo { inputs: vec![input], outputs },
+            batching,
+        }),
         lifecycle: LifecycleStatus {
             aspired: Some(VersionId(3)),
-            loading: Some((VersionId(3), "Fetching".to_owned())),
+            registry_error: Some("it answers 500".to_owned()),
+            versions: vec![VersionStatus {
+                version: VersionId(3),
+                state: "Fetching".to_owned(),
+                since: UNIX_EPOCH,
+                reason: "the registry names it",
+                is_serving: false,
+                is_loading: true,
+            }],
             predecessor: Some(VersionId(1)),
             is_pinned: false,
-            refused: vec![(VersionId(4), "Verifying".to_owned(), "no graph".to_owned())],
+            probation_until: None,
+            refused: vec![RefusedStatus {
+                version: VersionId(4),
+                at: "Verifying".to_owned(),
+                cause: "no graph".to_owned(),
+                since: UNIX_EPOCH,
+                retry_at: Some(UNIX_EPOCH + Duration::from_millis(1500)),
+            }],
+            history: vec![(UNIX_EPOCH, VersionId(2), "serves".to_owned())],
         },
     }
 }
@@ -159,10 +180,26 @@ fn a_model_is_described_whole() {
         },
         "lifecycle": {
             "aspired": 3,
+            "registry_error": "it answers 500",
+            "versions": [{
+                "version": 3,
+                "state": "Fetching",
+                "since": "1970-01-01T00:00:00.000Z",
+                "reason": "the registry names it",
+                "serving": false,
+            }],
             "loading": {"version": 3, "state": "Fetching"},
             "predecessor": 1,
             "pinned": false,
-            "refused": [{"version": 4, "at": "Verifying", "cause": "no graph"}],
+            "probation_until": null,
+            "refused": [{
+                "version": 4,
+                "at": "Verifying",
+                "cause": "no graph",
+                "since": "1970-01-01T00:00:00.000Z",
+                "retry_at": "1970-01-01T00:00:01.500Z",
+            }],
+            "history": [{"at": "1970-01-01T00:00:00.000Z", "version": 2, "what": "serves"}],
         },
     });
     assert_eq!(admin.json("/v1/models/wine%20quality"), wine);
@@ -202,6 +239,23 @@ fn probes_tell_a_live_process_from_a_ready_one() {
     assert_eq!(admin.json("/live"), json!({"status": "live"}));
     let reply = admin.get("/ready");
     assert_eq!((reply.status, reply.body), (503, br#"{"status":"stopping"}"#.to_vec()));
+}
+
+#[test]
+fn a_process_is_ready_when_its_models_are() {
+    for (readiness, said) in [
+        (Readiness::Starting, json!({"status": "starting"})),
+        (
+            Readiness::Waiting(vec!["wine quality".to_owned()]),
+            json!({"status": "waiting", "models": ["wine quality"]}),
+        ),
+    ] {
+        let admin = Admin::start_with(move || readiness.clone());
+        let reply = admin.get("/ready");
+        assert_eq!(reply.status, 503);
+        assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap(), said);
+        assert_eq!(admin.json("/live"), json!({"status": "live"}));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Versions that are promoted in a directory while requests run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flowgate::model::{Selector, Stage, VersionId};
@@ -97,4 +97,70 @@ fn promotions_swap_versions_without_a_failed_request_and_a_bad_one_never_serves(
     assert_eq!(model(&mut operator)["lifecycle"]["pinned"], true);
     promote(2).unwrap();
     asking.until("1", "2");
+}
+
+/// The folder of two versions that look the same, of which the second refuses most requests.
+fn folder_with_a_worse_version(root: &Path) -> PathBuf {
+    let folder = root.join("lookup");
+    for (version, graph) in [("1", "gather_wide"), ("2", "gather")] {
+        let dir = folder.join(version);
+        fs::create_dir_all(&dir).unwrap();
+        let graph = format!("{}/tests/fixtures/onnx/{graph}.onnx", env!("CARGO_MANIFEST_DIR"));
+        fs::copy(graph, dir.join("model.onnx")).unwrap();
+        fs::write(
+            dir.join("MLmodel"),
+            r#"
+flavors:
+  onnx: {data: model.onnx, onnx_version: 1.23.2}
+signature:
+  inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1]}}]'
+saved_input_example_info:
+  serving_input_path: serving_input_example.json
+"#,
+        )
+        .unwrap();
+        // Within what either can look up.
+        fs::write(dir.join("serving_input_example.json"), r#"{"inputs": [0, 2]}"#).unwrap();
+    }
+    fs::write(folder.join("registry.yaml"), "stages: {Production: 1}\n").unwrap();
+    folder
+}
+
+#[test]
+fn a_version_that_fails_where_the_one_before_did_not_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = folder_with_a_worse_version(dir.path());
+    let mut serving = Serving::start(&[folder.to_str().unwrap(), "--poll-interval", "100ms"]);
+    let admin = serving.admin();
+    let mut client = Client::connect(serving.address);
+    let mut ask = || {
+        let json = [("Content-Type", "application/json")];
+        let reply = client.request("POST", "/invocations", &json, br#"{"inputs": [50]}"#);
+        (reply.status, reply.headers.get("x-model-version").cloned())
+    };
+    let first = (200, Some("1".to_owned()));
+    for _ in 0..50 {
+        assert_eq!(ask(), first);
+    }
+    let production = Selector::Stage(Stage::Production);
+    promote_directory(folder.to_str().unwrap(), VersionId(2), &production).unwrap();
+    let start = Instant::now();
+    while ask() == first {
+        assert!(start.elapsed() < SWAP_MAX, "version 2 does not come to serve");
+    }
+    while ask().0 != 200 {
+        assert!(start.elapsed() < SWAP_MAX, "version 2 goes on failing");
+    }
+    let reply = Client::connect(admin).request("GET", "/v1/models/lookup", &[], b"");
+    let model: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(model["version"], 1);
+    let refused = &model["lifecycle"]["refused"][0];
+    assert_eq!((&refused["version"], &refused["at"]), (&2.into(), &"Available".into()));
+    assert!(refused["cause"].as_str().unwrap().starts_with("100.0 % of "), "{refused}");
+    assert_eq!(refused["retry_at"], Value::Null, "only the registry or an operator can");
+    // The registry says the same as before, and is asked every 100 ms.
+    for _ in 0..200 {
+        assert_eq!(ask(), first);
+    }
 }

@@ -25,7 +25,7 @@ impl Registry {
 
     pub(crate) fn answer(&self) -> Answer {
         if self.is_down {
-            Answer::Error
+            Answer::Error("down".to_owned())
         } else if self.is_empty {
             Answer::Nothing
         } else {

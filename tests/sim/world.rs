@@ -132,7 +132,11 @@ impl World {
 
     fn poll(&mut self, model: &ModelName) {
         let is_lost = self.random.u8(0..20) == 0;
-        let answer = if is_lost { Answer::Error } else { self.registries[model].answer() };
+        let answer = if is_lost {
+            Answer::Error("down".to_owned())
+        } else {
+            self.registries[model].answer()
+        };
         self.feed(Event::Aspired { model: model.clone(), answer });
     }
 

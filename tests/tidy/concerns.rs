@@ -43,7 +43,7 @@ const CONCERNS: [Concern; 7] = [
         words: &["thread::Builder", "thread::spawn", "Builder::new().name", "spawn_blocking"],
         homes: &[
             "src/batch/threads.rs",
-            "src/lifecycle/loader.rs",
+            "src/lifecycle/loader_thread.rs",
             "src/predict/pipeline.rs",
             "src/app/",
         ],

@@ -62,6 +62,8 @@ pub const ALL: &[&Setting] = &[
     &HEAD_TIMEOUT,
     &KEEP_ALIVE,
     &SHUTDOWN_TIMEOUT,
+    &EXIT_ON_ERROR,
+    &READY_ON_FALLBACK,
     &PROFILE,
     &THREADS,
     &QUEUE_REQUESTS_MAX,

@@ -159,3 +159,27 @@ pub const SHUTDOWN_TIMEOUT: Setting = Setting {
     expected: "a time of at least 1s, in seconds or with a unit (`30`, `1m`)",
     meaning: "Requests in flight have this long to finish after SIGTERM or SIGINT.",
 };
+
+pub const EXIT_ON_ERROR: Setting = Setting {
+    key: "server.exit_on_error",
+    flag: "exit-on-error",
+    short: None,
+    env: "FLOWGATE_EXIT_ON_ERROR",
+    env_known: None,
+    default: Some("true"),
+    expected: "`true` or `false`",
+    meaning: "Whether the start ends when a model has no version that can serve; if not, the \
+              others are served, and it is as soon as it has one.",
+};
+
+pub const READY_ON_FALLBACK: Setting = Setting {
+    key: "server.ready_on_fallback",
+    flag: "ready-on-fallback",
+    short: None,
+    env: "FLOWGATE_READY_ON_FALLBACK",
+    env_known: None,
+    default: Some("true"),
+    expected: "`true` or `false`",
+    meaning: "Whether the process is ready while a model serves the last known version, since the \
+              one that it should serve could not be asked for, or loaded.",
+};

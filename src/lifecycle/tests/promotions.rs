@@ -35,7 +35,7 @@ fn an_answer_without_a_version_changes_nothing() {
     bench.loaded(2);
     bench.wake();
     assert_eq!(bench.answer(Answer::Nothing), "");
-    assert_eq!(bench.answer(Answer::Error), "");
+    assert_eq!(bench.answer(Answer::Error("down".to_owned())), "");
     assert_eq!(bench.aspire(2), "");
     assert_eq!(bench.model().serving().unwrap().version, version(2));
 }

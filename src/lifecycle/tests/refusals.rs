@@ -52,7 +52,7 @@ fn an_operator_asks_for_a_refused_version_again() {
 
 #[test]
 fn what_is_remembered_serves_while_the_registry_says_nothing_useful() {
-    for answer in [Answer::Error, Answer::Nothing] {
+    for answer in [Answer::Error("down".to_owned()), Answer::Nothing] {
         let mut bench = Bench::new(policy(), &[6, 7]);
         assert_eq!(bench.feed(Event::Tick), "", "the registry is asked first");
         assert_eq!(bench.answer(answer), "load 1=7");

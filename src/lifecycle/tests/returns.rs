@@ -76,7 +76,7 @@ fn a_rollback_stops_a_load_and_goes_further_back_when_repeated() {
 #[test]
 fn a_rollback_holds_when_the_registry_comes_back_with_what_it_was_from() {
     let mut bench = Bench::new(policy(), &[6, 7]);
-    bench.answer(Answer::Error);
+    bench.answer(Answer::Error("down".to_owned()));
     bench.loaded(1);
     assert_eq!(bench.rollback(), "load 2=6");
     assert_eq!(bench.loaded(2), "publish 2, close 1, back from 7 to 6");

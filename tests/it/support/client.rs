@@ -92,9 +92,9 @@ impl Client {
         for (name, value) in headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        self.send(head.as_bytes());
-        self.send(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-        self.send(body);
+        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        // In one piece: what is sent in several waits for the other side's delayed acknowledgement.
+        self.send(&[head.as_bytes(), body].concat());
         self.reply_to(method)
     }
 

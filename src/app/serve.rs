@@ -26,6 +26,8 @@ use crate::server::{
     AdminOptions, AdminView, Control, Controlled, Listening, Readiness, listen, listen_admin,
 };
 
+use crate::telemetry::Exposition;
+
 use super::models::{Models, find_all};
 use super::registry::Registered;
 use super::served::{Served, status};
@@ -46,11 +48,13 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
     let Models { registered, loader } = find_all(config, environment)?;
+    let exposition = Exposition::default();
     let options = ManagerOptions {
         policy: policy(config),
         models: registered.iter().map(|one| one.name.clone()).collect(),
         loader,
         drain_time_max: config.server.request_timeout,
+        exposition: exposition.clone(),
     };
     let (manager, messages) = Manager::start(options).map_err(|error| match error {
         ManagerError::Table(error) => Failure::Usage(error.to_string()),
@@ -64,11 +68,9 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let has_started = Arc::new(AtomicBool::new(false));
     let reports = manager.reports();
     let view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone());
-    let view = Arc::new(view.with_readiness(readiness(
-        reports.clone(),
-        Arc::clone(&has_started),
-        config.start.ready_on_fallback,
-    )));
+    let ready_on_fallback = config.start.ready_on_fallback;
+    let readiness = readiness(reports.clone(), Arc::clone(&has_started), ready_on_fallback);
+    let view = Arc::new(view.with_readiness(readiness).with_metrics(exposition));
     let serving = Serving { config, table: manager.table(), pool: Arc::clone(&pool), view };
 
     System::new().block_on(async {
@@ -296,6 +298,7 @@ async fn run_until_stopped(
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
 fn server_failed(error: io::Error) -> Failure {
     Failure::Failed(format!("the server failed: {error}"))
 }

@@ -11,10 +11,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::model::{ModelName, VersionId};
 use crate::servable::{LiveTable, Servable, ServingTable, TableError};
+use crate::telemetry::Exposition;
 
 use super::lately::{Lately, SAMPLE_INTERVAL};
 use super::loader::{Loader, Order};
 use super::loader_thread::LoaderThread;
+use super::metrics::Metrics;
 use super::reports::{Board, ModelReport, Reports};
 use super::{
     Action, Answer, AttemptId, Event, Lifecycle, ModelState, Policy, Purpose, Verdict, Version,
@@ -49,6 +51,8 @@ pub struct ManagerOptions {
     pub loader: Loader,
     /// Requests that a closed version has admitted are waited for no longer than this.
     pub drain_time_max: Duration,
+    /// Where the lifecycle's metrics are shown.
+    pub exposition: Exposition,
 }
 
 /// Owns what is loaded and decides, by [`step`], what serves.
@@ -65,6 +69,7 @@ pub struct Manager {
     lately: Lately,
     table: Arc<LiveTable>,
     board: Board,
+    metrics: Metrics,
     /// Dropped before the loader, which else could wait for ever to be heard.
     messages: Receiver<Message>,
     loader: LoaderThread,
@@ -100,13 +105,15 @@ impl Manager {
     /// # Errors
     /// When there is no model, two have one name, or the system refuses a thread.
     pub fn start(options: ManagerOptions) -> Result<(Self, Sender<Message>), ManagerError> {
-        let ManagerOptions { policy, models, loader, drain_time_max } = options;
+        let ManagerOptions { policy, models, loader, drain_time_max, exposition } = options;
         let none = models.iter().map(|name| (name.clone(), None)).collect();
         let table = Arc::new(LiveTable::new(ServingTable::of(none)?));
         let last_known: Vec<_> =
             models.iter().map(|name| loader.fetcher().last_known(name)).collect();
         let (sender, messages) = mpsc::channel(MESSAGES_MAX);
         let loader = LoaderThread::start(loader, sender.clone())?;
+        let board = Board::new();
+        let metrics = Metrics::new(&exposition, board.reports());
         let mut manager = Self {
             state: Lifecycle::new(policy),
             models,
@@ -117,7 +124,8 @@ impl Manager {
             drain_time_max,
             lately: Lately::default(),
             table,
-            board: Board::new(),
+            board,
+            metrics,
             loader,
             messages,
         };
@@ -178,11 +186,14 @@ impl Manager {
         match message {
             Message::Event(event) => {
                 self.tell_of_registry(&event);
+                self.measure(&event);
                 self.step(event);
             }
             Message::Loaded { model, attempt, version } => {
                 self.versions.insert(attempt, version);
-                self.step(Event::Loaded { model, attempt });
+                let event = Event::Loaded { model, attempt };
+                self.measure(&event);
+                self.step(event);
             }
         }
     }
@@ -223,12 +234,18 @@ impl Manager {
                 if let Some(serving) = serving {
                     self.loader.remember(model.clone(), serving.version.clone());
                 }
+                let mut is_swap = false;
                 if let Some(old) = self.published.insert(model.clone(), attempt)
                     && let Some(version) = self.versions.get(&old)
                 {
-                    self.lately.replaced(model, old, version.servable.tally().observed());
+                    let observed = version.servable.tally().observed();
+                    self.lately.replaced(model.clone(), old, observed);
+                    is_swap = true;
                 }
                 self.store();
+                if let (Some(state), true) = (self.state.model(&model), is_swap) {
+                    self.metrics.published(&model, state);
+                }
             }
             Action::Withdraw { model, attempt } => {
                 self.published.remove(&model);
@@ -240,8 +257,25 @@ impl Manager {
             Action::Report { model, version, verdict } => {
                 if let Some(state) = self.state.model(&model) {
                     tell(&model, version.version, &verdict, state);
+                    self.metrics.told(&model, &verdict, state);
                 }
             }
+        }
+    }
+
+    /// Measures what a loading version has left behind, before the event moves it on.
+    fn measure(&self, event: &Event) {
+        match event {
+            Event::Aspired { model, answer } => self.metrics.polled(model, answer),
+            Event::Progress { model, attempt, .. }
+            | Event::Loaded { model, attempt }
+            | Event::Failed { model, attempt, .. } => {
+                let loading = self.state.model(model).and_then(ModelState::loading);
+                if let Some(loading) = loading.filter(|loading| loading.id == *attempt) {
+                    self.metrics.left(model, loading.state, loading.since);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -27,6 +27,7 @@ mod lately;
 mod loader;
 mod loader_thread;
 mod manager;
+mod metrics;
 mod policy;
 mod probation;
 mod reports;

@@ -99,7 +99,9 @@ mod tests {
 
     fn latencies(counts: &[(Duration, u64)]) -> Latencies {
         let mut buckets = [0; Latencies::BUCKETS];
-        counts.iter().for_each(|(latency, count)| buckets[Latencies::bucket(*latency)] = *count);
+        for (latency, count) in counts {
+            buckets[Latencies::bucket(*latency)] = *count;
+        }
         Latencies::from_counts(buckets)
     }
 

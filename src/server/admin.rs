@@ -9,9 +9,12 @@ use std::time::Duration;
 use actix_http::Response;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpRequest, HttpServer};
 use serde_json::{Value, json};
+
+use crate::telemetry::Exposition;
 
 use super::admin_status::ModelStatus;
 use super::error::{self, APPLICATION_JSON};
@@ -67,6 +70,7 @@ pub struct AdminView {
     models: Box<dyn Fn() -> Vec<ModelStatus> + Send + Sync>,
     control: Box<Operate>,
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
+    metrics: Exposition,
     stopping: AtomicBool,
 }
 
@@ -80,7 +84,14 @@ impl AdminView {
     ) -> Self {
         let (models, control) = (Box::new(models), Box::new(control));
         let readiness = Box::new(|| Readiness::Ready);
-        Self { models, control, readiness, stopping: AtomicBool::new(false) }
+        let metrics = Exposition::default();
+        Self { models, control, readiness, metrics, stopping: AtomicBool::new(false) }
+    }
+
+    /// The same view with more than the process's own metrics.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Exposition) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The same view of a process that is ready only when this says so, at the moment of the call.
@@ -137,6 +148,10 @@ async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody
         Endpoint::Control(..) => error::not_found(),
         Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
         Endpoint::Ready => ready(view.readiness()),
+        Endpoint::Metrics => {
+            let content_type = HeaderValue::from_static(Exposition::CONTENT_TYPE);
+            error::respond(StatusCode::OK, content_type, view.metrics.text())
+        }
         Endpoint::Models => {
             let models: Vec<_> = (view.models)().iter().map(ModelStatus::to_json).collect();
             answer(StatusCode::OK, &json!({ "models": models }))
@@ -156,6 +171,7 @@ async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody
 enum Endpoint<'a> {
     Live,
     Ready,
+    Metrics,
     Models,
     Model(&'a str),
     Control(&'a str, Control),
@@ -165,6 +181,7 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
     Some(match path {
         "/live" => Endpoint::Live,
         "/ready" => Endpoint::Ready,
+        "/metrics" => Endpoint::Metrics,
         "/v1/models" => Endpoint::Models,
         _ => {
             let name = path.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?;
@@ -214,6 +231,7 @@ mod tests {
         for (path, expected) in [
             ("/live", Some(Endpoint::Live)),
             ("/ready", Some(Endpoint::Ready)),
+            ("/metrics", Some(Endpoint::Metrics)),
             ("/v1/models", Some(Endpoint::Models)),
             ("/v1/models/größe 2", Some(Endpoint::Model("größe 2"))),
             ("/v1/models/wine/rollback", Some(Endpoint::Control("wine", Control::Rollback))),

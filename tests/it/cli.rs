@@ -165,9 +165,16 @@ impl Serving {
         rest.split('/').next().unwrap().parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Serving {
+    /// Waits for the process to end: its exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 }
 
@@ -208,7 +215,7 @@ fn sigterm_and_sigint_end_with_0() {
         let mut client = Client::connect(serving.address);
         assert_eq!(client.request("GET", "/ping", &[], b"").status, 200);
         serving.signal(name);
-        assert_eq!(serving.child.wait().unwrap().code(), Some(0), "{name}");
+        assert_eq!(serving.wait(), Some(0), "{name}");
     }
 }
 

@@ -12,9 +12,9 @@ use crate::cli::{MODEL, Serving};
 use crate::support::Client;
 
 /// Longest wait for a swap.
-const SWAP_MAX: Duration = Duration::from_mins(1);
+pub(crate) const SWAP_MAX: Duration = Duration::from_mins(1);
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -97,6 +97,20 @@ fn promotions_swap_versions_without_a_failed_request_and_a_bad_one_never_serves(
     assert_eq!(model(&mut operator)["lifecycle"]["pinned"], true);
     promote(2).unwrap();
     asking.until("1", "2");
+
+    let reply = operator.request("GET", "/metrics", &[], b"");
+    let text = reply.text();
+    for line in [
+        r#"flowgate_promotions_total{model="wine",reason="registry",result="swapped"} 3"#,
+        r#"flowgate_promotions_total{model="wine",reason="verify",result="rejected"} 1"#,
+        r#"flowgate_promotions_total{model="wine",reason="operator",result="rolled_back"} 1"#,
+        r#"flowgate_model_state{model="wine",state="Available",version="2"} 1"#,
+        r#"flowgate_model_state{model="wine",state="Failed",version="3"} 1"#,
+        r#"flowgate_model_fallback{model="wine"} 0"#,
+        r#"flowgate_swap_duration_seconds_count{model="wine"} 2"#,
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}: {text}");
+    }
 }
 
 /// The folder of two versions that look the same, of which the second refuses most requests.

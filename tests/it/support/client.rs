@@ -92,7 +92,7 @@ impl Client {
         for (name, value) in headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
         // In one piece: what is sent in several waits for the other side's delayed acknowledgement.
         self.send(&[head.as_bytes(), body].concat());
         self.reply_to(method)

@@ -8,13 +8,13 @@ use crate::model::ModelName;
 use crate::telemetry::Observed;
 
 use super::AttemptId;
-use super::probation::MEASURED_MIN;
+use super::probation::is_measured;
 
 /// How often the published versions are looked at.
-pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Looks that are kept: what a version did in the last minute is known.
-const SAMPLES_MAX: usize = 7;
+/// Looks that are kept, of 13 kB each: what a version did in the last minute is known.
+const SAMPLES_MAX: usize = 3;
 
 /// Looks at published versions, and what their successors are compared with.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Lately {
     pub(super) fn replaced(&mut self, model: ModelName, attempt: AttemptId, observed: Observed) {
         let samples = self.samples.remove(&attempt).unwrap_or_default();
         let lately = samples.front().map(|first| observed.since(first));
-        let lately = lately.filter(|lately| lately.latencies.count() >= MEASURED_MIN);
+        let lately = lately.filter(is_measured);
         self.baselines.insert(model, lately.unwrap_or(observed));
     }
 
@@ -68,7 +68,7 @@ mod tests {
     fn more(observed: &Observed, answers: u64, latency: Duration) -> Observed {
         let mut next = observed.clone();
         next.answered += answers;
-        (0..answers).for_each(|_| next.latencies.add(latency));
+        (0..answers).for_each(|_| next.latencies[0].add(latency));
         next
     }
 
@@ -86,7 +86,7 @@ mod tests {
         }
         lately.replaced(name(), attempt, observed.clone());
         let baseline = lately.baseline(&name()).unwrap();
-        assert_eq!(baseline.latencies.count(), 600);
+        assert_eq!(baseline.latencies[0].count(), 200);
         let successor = more(&Observed::default(), 200, MS * 12);
         assert_eq!(compare(&successor, baseline), Health::Fine);
         assert!(matches!(compare(&successor, &observed), Health::Worse(_)), "else it would be");

@@ -7,9 +7,10 @@
 //! - *Failures*: both versions have answered at least 20 requests, the share of failures has grown
 //!   by at least one percentage point, and the two-proportion z-test is beyond 4 (by chance once in
 //!   30,000 comparisons).
-//! - *Latency*: both have answered at least 100 without failure, and the 95th percentile is above
-//!   three times that of the predecessor and above 5 ms. A percentile, since a single stall of the
-//!   machine moves a mean.
+//! - *Latency*: both have answered at least 100 requests of like size without failure, and the 95th
+//!   percentile is above three times that of the predecessor and above 5 ms. A percentile, since a
+//!   single stall of the machine moves a mean; of like size, since clients may begin to send other
+//!   requests just then.
 //!
 //! The predecessor's numbers are from its own time, under its own load. What load alone does to a
 //! latency is why three times are asked for, and not a tenth more.
@@ -21,7 +22,7 @@ use crate::telemetry::{Latencies, Observed};
 const ANSWERED_MIN: u64 = 20;
 const SHARE_MORE_MIN: f64 = 0.01;
 const Z_MIN: f64 = 4.0;
-pub(super) const MEASURED_MIN: u64 = 100;
+const MEASURED_MIN: u64 = 100;
 const PERCENTILE: f64 = 0.95;
 const SLOWER_MIN: f64 = 3.0;
 const SLOW: Duration = Duration::from_millis(5);
@@ -47,10 +48,22 @@ pub fn compare(new: &Observed, old: &Observed) -> Health {
     if let Some(cause) = more_failures(new, old) {
         return Health::Worse(cause);
     }
-    if too_few(MEASURED_MIN, |one| one.latencies.count()) {
-        return Health::TooEarly;
+    let mut health = Health::TooEarly;
+    for (class, (new, old)) in new.latencies.iter().zip(&old.latencies).enumerate() {
+        if new.count().min(old.count()) < MEASURED_MIN {
+            continue;
+        }
+        if let Some(cause) = slower(class, new, old) {
+            return Health::Worse(cause);
+        }
+        health = Health::Fine;
     }
-    slower(&new.latencies, &old.latencies).map_or(Health::Fine, Health::Worse)
+    health
+}
+
+/// Whether enough is known of a version to compare its latencies with another's.
+pub(super) fn is_measured(observed: &Observed) -> bool {
+    observed.latencies.iter().any(|latencies| latencies.count() >= MEASURED_MIN)
 }
 
 fn more_failures(new: &Observed, old: &Observed) -> Option<String> {
@@ -72,11 +85,17 @@ fn more_failures(new: &Observed, old: &Observed) -> Option<String> {
     })
 }
 
-fn slower(new: &Latencies, old: &Latencies) -> Option<String> {
+fn slower(class: usize, new: &Latencies, old: &Latencies) -> Option<String> {
     let (slow, before) = (new.percentile(PERCENTILE)?, old.percentile(PERCENTILE)?);
     (slow > SLOW && slow.as_secs_f64() > SLOWER_MIN * before.as_secs_f64()).then(|| {
+        let rows = Observed::rows_of(class);
+        let rows = match (*rows.start(), *rows.end()) {
+            (1, 1) => "1 row".to_owned(),
+            (first, usize::MAX) => format!("{first} rows and more"),
+            (first, last) => format!("{first} to {last} rows"),
+        };
         format!(
-            "95 % of requests took up to {:.1} ms, with the version before {:.1} ms",
+            "95 % of requests of {rows} took up to {:.1} ms, with the version before {:.1} ms",
             slow.as_secs_f64() * 1e3,
             before.as_secs_f64() * 1e3
         )
@@ -93,8 +112,13 @@ mod tests {
 
     /// So many answers, so many of them failures, the others this long.
     fn observed(answered: u64, failed: u64, latency: Duration) -> Observed {
-        let latencies = latencies(&[(latency, answered - failed)]);
-        Observed { answered, failed, latencies }
+        of_rows(1, answered, failed, &[(latency, answered - failed)])
+    }
+
+    fn of_rows(rows: usize, answered: u64, failed: u64, counts: &[(Duration, u64)]) -> Observed {
+        let mut observed = Observed { answered, failed, ..Observed::default() };
+        observed.latencies[Observed::row_class(rows)] = latencies(counts);
+        observed
     }
 
     fn latencies(counts: &[(Duration, u64)]) -> Latencies {
@@ -129,7 +153,8 @@ mod tests {
         assert_eq!(
             compare(&observed(1000, 0, MS * 40), &old),
             Health::Worse(
-                "95 % of requests took up to 41.0 ms, with the version before 4.1 ms".to_owned()
+                "95 % of requests of 1 row took up to 41.0 ms, with the version before 4.1 ms"
+                    .to_owned()
             )
         );
         assert_eq!(compare(&observed(1000, 0, MS * 8), &old), Health::Fine, "twice is not much");
@@ -140,10 +165,20 @@ mod tests {
     #[test]
     fn a_few_stalls_are_not_held_against_a_version() {
         let mut new = observed(1000, 0, MS);
-        new.latencies = latencies(&[(MS, 1000), (MS * 10_000, 40)]);
+        new.latencies[0] = latencies(&[(MS, 1000), (MS * 10_000, 40)]);
         assert_eq!(compare(&new, &observed(1000, 0, MS)), Health::Fine);
-        new.latencies = latencies(&[(MS, 1000), (MS * 10_000, 100)]);
+        new.latencies[0] = latencies(&[(MS, 1000), (MS * 10_000, 100)]);
         assert!(matches!(compare(&new, &observed(1000, 0, MS)), Health::Worse(_)));
+    }
+
+    #[test]
+    fn larger_requests_are_not_compared_with_smaller_ones() {
+        let old = of_rows(1, 1000, 0, &[(MS, 1000)]);
+        let large = of_rows(500, 1000, 0, &[(MS * 50, 1000)]);
+        assert_eq!(compare(&large, &old), Health::TooEarly);
+        let slow = of_rows(300, 1000, 0, &[(MS * 200, 1000)]);
+        let Health::Worse(cause) = compare(&slow, &large) else { panic!("four times as slow") };
+        assert!(cause.contains("requests of 256 to 511 rows took up to"), "{cause}");
     }
 
     #[test]
@@ -158,10 +193,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_numbers_can_be_compared(numbers: [u64; 4], count: u32) {
-            let latencies = latencies(&[(Duration::from_micros(7), u64::from(count))]);
+            let counts = [(Duration::from_micros(7), u64::from(count))];
             let [answered, failed, old_answered, old_failed] = numbers;
-            let new = Observed { answered, failed, latencies: latencies.clone() };
-            let old = Observed { answered: old_answered, failed: old_failed, latencies };
+            let new = of_rows(1, answered, failed, &counts);
+            let old = of_rows(1, old_answered, old_failed, &counts);
             let _ = compare(&new, &old);
         }
 

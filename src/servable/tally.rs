@@ -11,19 +11,25 @@ use super::{ScoreError, Timing};
 /// not all of one moment.
 pub struct Tally {
     failed: AtomicU64,
-    took: [AtomicU64; Latencies::BUCKETS],
+    /// By class of rows.
+    took: Box<[Buckets]>,
 }
+
+type Buckets = [AtomicU64; Latencies::BUCKETS];
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { failed: AtomicU64::new(0), took: [const { AtomicU64::new(0) }; _] }
+        let buckets = || -> Buckets { [const { AtomicU64::new(0) }; _] };
+        let took = std::iter::repeat_with(buckets).take(Observed::ROW_CLASSES).collect();
+        Self { failed: AtomicU64::new(0), took }
     }
 }
 
 impl Tally {
-    /// Counts a request that was answered.
-    pub(super) fn note_answered(&self, timing: &Timing) {
-        self.took[Latencies::bucket(worked(timing))].fetch_add(1, Ordering::Relaxed);
+    /// Counts a request of so many rows that was answered.
+    pub(super) fn note_answered(&self, rows: usize, timing: &Timing) {
+        let buckets = &self.took[Observed::row_class(rows)];
+        buckets[Latencies::bucket(worked(timing))].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that was not run, or failed in its run, if that is the version's fault.
@@ -43,10 +49,14 @@ impl Tally {
 
     /// All until now.
     pub fn observed(&self) -> Observed {
-        let counts = std::array::from_fn(|bucket| self.took[bucket].load(Ordering::Relaxed));
-        let latencies = Latencies::from_counts(counts);
+        let counts = |buckets: &Buckets| {
+            let count = |bucket: usize| buckets[bucket].load(Ordering::Relaxed);
+            Latencies::from_counts(std::array::from_fn(count))
+        };
+        let latencies: Vec<_> = self.took.iter().map(counts).collect();
         let failed = self.failed.load(Ordering::Relaxed);
-        Observed { answered: latencies.count() + failed, failed, latencies }
+        let answered = latencies.iter().map(Latencies::count).sum::<u64>() + failed;
+        Observed { answered, failed, latencies }
     }
 }
 
@@ -84,10 +94,10 @@ mod tests {
     fn the_wait_before_the_work_is_not_held_against_a_version() {
         let stages = Stages { queue: MS * 1000, assemble: MS, execute: MS * 4 };
         let tally = Tally::default();
-        tally.note_answered(&Timing { decode: MS, stages, encode: MS * 2 });
+        tally.note_answered(5, &Timing { decode: MS, stages, encode: MS * 2 });
         let observed = tally.observed();
         assert_eq!((observed.answered, observed.failed), (1, 0));
-        let took = observed.latencies.percentile(1.0).unwrap();
+        let took = observed.latencies[Observed::row_class(5)].percentile(1.0).unwrap();
         assert!(took > MS * 8 && took <= MS * 10, "{took:?}");
     }
 

@@ -1,5 +1,6 @@
 //! What is known of the answers of one version: how many, how many failures, how long they took.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Each power of two of microseconds is split into this many buckets: a latency is known to 25 %.
@@ -7,30 +8,62 @@ const STEPS: usize = 4;
 /// Up to 2^28 us, which is 4.5 minutes; what took longer is in the last.
 const BUCKETS: usize = 28 * STEPS;
 
+/// Requests are told apart by their rows: 1, 2 and 3, 4 to 7, and so on; the last class is open.
+const ROW_CLASSES: usize = 14;
+
 /// What is known of one version's answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Requests that it has answered, with or without success. Not those that were refused at the
     /// door or that were the client's fault.
     pub answered: u64,
     /// Those of them that failed.
     pub failed: u64,
-    /// How long those took that did not fail.
-    pub latencies: Latencies,
+    /// How long those took that did not fail, by the class of their rows:
+    /// [`ROW_CLASSES`](Self::ROW_CLASSES) of them.
+    pub latencies: Vec<Latencies>,
 }
 
 /// Counts of latencies, in buckets that grow with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies([u64; BUCKETS]);
 
+impl Default for Observed {
+    fn default() -> Self {
+        let latencies = vec![Latencies::default(); ROW_CLASSES];
+        Self { answered: 0, failed: 0, latencies }
+    }
+}
+
 impl Observed {
+    /// How many classes of rows there are.
+    pub const ROW_CLASSES: usize = ROW_CLASSES;
+
+    /// The class of a request with so many rows.
+    #[must_use]
+    pub fn row_class(rows: usize) -> usize {
+        (rows.max(1).ilog2() as usize).min(ROW_CLASSES - 1)
+    }
+
+    /// The rows of a class.
+    #[must_use]
+    pub fn rows_of(class: usize) -> RangeInclusive<usize> {
+        let end = if class + 1 < ROW_CLASSES { (2 << class) - 1 } else { usize::MAX };
+        1 << class..=end
+    }
+
     /// What happened after an earlier look at the same version.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             answered: self.answered.saturating_sub(earlier.answered),
             failed: self.failed.saturating_sub(earlier.failed),
-            latencies: self.latencies.since(&earlier.latencies),
+            latencies: self
+                .latencies
+                .iter()
+                .zip(&earlier.latencies)
+                .map(|(a, b)| a.since(b))
+                .collect(),
         }
     }
 }
@@ -117,13 +150,25 @@ mod tests {
     #[test]
     fn what_happened_since_is_the_difference() {
         let mut before = Observed { answered: 3, failed: 1, ..Observed::default() };
-        before.latencies.add(Duration::from_micros(70));
-        let mut after = Observed { answered: 5, failed: 2, latencies: before.latencies.clone() };
-        after.latencies.add(Duration::from_millis(9));
+        before.latencies[0].add(Duration::from_micros(70));
+        let mut after = Observed { answered: 5, failed: 2, ..before.clone() };
+        after.latencies[3].add(Duration::from_millis(9));
         let since = after.since(&before);
-        assert_eq!((since.answered, since.failed, since.latencies.count()), (2, 1, 1));
-        assert!(since.latencies.percentile(0.0).unwrap() > Duration::from_millis(9));
+        assert_eq!((since.answered, since.failed, since.latencies[0].count()), (2, 1, 0));
+        assert!(since.latencies[3].percentile(0.0).unwrap() > Duration::from_millis(9));
         assert_eq!(before.since(&after), Observed::default(), "never below nothing");
+    }
+
+    #[test]
+    fn every_number_of_rows_has_one_class() {
+        for (rows, class) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (8191, 12), (8192, 13)] {
+            assert_eq!(Observed::row_class(rows), class, "{rows} rows");
+        }
+        assert_eq!(Observed::row_class(usize::MAX), ROW_CLASSES - 1);
+        for class in 0..ROW_CLASSES {
+            let rows = Observed::rows_of(class);
+            assert!([*rows.start(), *rows.end()].map(Observed::row_class) == [class; 2]);
+        }
     }
 
     proptest! {

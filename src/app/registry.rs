@@ -74,7 +74,10 @@ impl<'a> Reach<'a> {
                  MLFLOW_TRACKING_URI or --tracking-uri"
             ))
         })?;
-        let source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
+        let mut source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
+        if !self.config.registry.tags {
+            source = source.without_tags();
+        }
         Ok(vec![Registered { name, source: Source::Mlflow(Box::new(source)) }])
     }
 

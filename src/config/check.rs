@@ -38,6 +38,7 @@ enum Profile {
     Latency,
 }
 
+const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const SIGNATURES: &[(&str, bool)] = &[("compatible", true), ("any", false)];
 const PROFILES: &[(&str, Profile)] =
     &[("throughput", Profile::Throughput), ("latency", Profile::Latency)];
@@ -233,6 +234,7 @@ impl Check<'_> {
             needs_compatible: self.get(&setting::SIGNATURES, |text| parse::word(text, SIGNATURES)),
             keep_predecessor: self
                 .get(&setting::KEEP_PREDECESSOR, |text| parse::duration(text, Duration::ZERO)),
+            tags: self.get(&setting::TAGS, |text| parse::word(text, SWITCH)),
         }
     }
 

@@ -42,6 +42,8 @@ pub struct RegistryOptions {
     pub needs_compatible: bool,
     /// How long a version that was replaced stays in memory.
     pub keep_predecessor: Duration,
+    /// Whether MLflow servers are told what became of a version.
+    pub tags: bool,
 }
 
 /// One model to serve, or a directory of them.

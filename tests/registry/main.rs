@@ -9,4 +9,5 @@ mod files;
 mod real;
 mod selection;
 mod tls;
+mod verdicts;
 mod writes;

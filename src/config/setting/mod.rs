@@ -83,6 +83,7 @@ pub const ALL: &[&Setting] = &[
     &POLL_INTERVAL,
     &SIGNATURES,
     &KEEP_PREDECESSOR,
+    &TAGS,
     &CACHE_DIR,
     &CACHE_BYTES_MAX,
     &LOG_FORMAT,

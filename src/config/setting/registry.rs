@@ -60,3 +60,15 @@ pub const KEEP_PREDECESSOR: Setting = Setting {
     meaning: "How long a version that was replaced stays in memory, so that going back to it takes \
               no load.",
 };
+
+pub const TAGS: Setting = Setting {
+    key: "registry.tags",
+    flag: "registry-tags",
+    short: None,
+    env: "FLOWGATE_REGISTRY_TAGS",
+    env_known: None,
+    default: Some("on"),
+    expected: "`on` or `off`",
+    meaning: "Whether an MLflow server is told what became of a version, as its tags \
+              `flowgate.status` and `flowgate.reason`.",
+};

@@ -16,6 +16,7 @@ mod proxy_dir;
 mod reads;
 mod refusal;
 mod source;
+mod tell;
 mod writes;
 
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub use client::Client;
 pub use options::{ClientOptions, Credentials, RetryPolicy};
 pub use proxy_dir::ProxyDir;
 pub use source::MlflowSource;
+pub use tell::TAG_PREFIX;
 pub use writes::OthersInStage;

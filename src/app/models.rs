@@ -90,7 +90,7 @@ fn fetch_first(
     // Clients of this runtime.
     let (name, named, fetcher) = runtime.block_on(async {
         let mut registered = reach.registered(model)?;
-        let Some(Registered { name, mut source }) = registered.pop() else {
+        let Some(Registered { name, mut source, .. }) = registered.pop() else {
             return Err(refused(&"it names no model"));
         };
         let asked = tokio::time::timeout(ASK_TIME_MAX, source.aspired()).await;

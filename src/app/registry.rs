@@ -31,6 +31,8 @@ const SQLITE: &str = "sqlite";
 /// A model with the registry that says which of its versions serves.
 pub(super) struct Registered {
     pub(super) name: ModelName,
+    /// The registered model whose versions it serves; `None` where a registry has no such names.
+    pub(super) follows: Option<ModelName>,
     pub(super) source: Source,
 }
 
@@ -65,10 +67,14 @@ impl<'a> Reach<'a> {
         let wanted =
             Wanted::parse(&text).map_err(|error| Failure::Usage(format!("{text}: {error}")))?;
         let name = served_name(model, &wanted, &text)?;
+        let follows = match &wanted {
+            Wanted::Model(ModelUri::Registered { name, .. }) => Some(name.clone()),
+            Wanted::Model(ModelUri::Logged { .. }) | Wanted::Run(_) => None,
+        };
         if let Some(source) = self.of_files(&wanted)? {
-            return Ok(vec![Registered { name, source }]);
+            return Ok(vec![Registered { name, follows, source }]);
         }
-        let client = self.client()?.ok_or_else(|| {
+        let client = mlflow_client(self.config, self.environment)?.ok_or_else(|| {
             Failure::Usage(format!(
                 "{text} is looked up in an MLflow registry; name its server with \
                  MLFLOW_TRACKING_URI or --tracking-uri"
@@ -78,7 +84,7 @@ impl<'a> Reach<'a> {
         if !self.config.registry.tags {
             source = source.without_tags();
         }
-        Ok(vec![Registered { name, source: Source::Mlflow(Box::new(source)) }])
+        Ok(vec![Registered { name, follows, source: Source::Mlflow(Box::new(source)) }])
     }
 
     /// The registry of a database file or a file store, if that is what is configured.
@@ -104,29 +110,6 @@ impl<'a> Reach<'a> {
         source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
     }
 
-    /// The client of the MLflow server, if one is configured.
-    fn client(&self) -> Result<Option<Client>, Failure> {
-        let registry = &self.config.registry;
-        // Files are read, and nothing is asked.
-        let tracking = registry.tracking_uri.as_deref().filter(|uri| !is_of_files(uri));
-        let Some(tracking) = tracking else { return Ok(None) };
-        let url = |text: &str| {
-            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
-                || {
-                    Failure::Usage(format!(
-                        "`{}` is no http: or https: URI of an MLflow server",
-                        without_secrets(text)
-                    ))
-                },
-            )
-        };
-        let tracking = url(tracking)?;
-        let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
-        let options = self.environment.mlflow_client(tracking, registry);
-        let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(Some(client))
-    }
-
     /// What fetches versions.
     pub(super) fn fetcher(&self) -> Result<Fetcher, Failure> {
         let objects = ObjectOptions {
@@ -137,7 +120,8 @@ impl<'a> Reach<'a> {
             retry_time_max: Duration::from_mins(2),
             files_max: FILES_MAX,
         };
-        let (cache, client) = (self.cache.clone(), self.client()?);
+        let client = mlflow_client(self.config, self.environment)?;
+        let cache = self.cache.clone();
         Ok(Fetcher { cache, client, objects, identities: self.identities() })
     }
 
@@ -172,8 +156,34 @@ fn served_name(model: &ModelConfig, wanted: &Wanted, text: &str) -> Result<Model
     }
 }
 
+/// The client of the MLflow server, if one is configured.
+pub(super) fn mlflow_client(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<Client>, Failure> {
+    let registry = &config.registry;
+    // Files are read, and nothing is asked.
+    let tracking = registry.tracking_uri.as_deref().filter(|uri| !is_of_files(uri));
+    let Some(tracking) = tracking else { return Ok(None) };
+    let url = |text: &str| {
+        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
+            || {
+                Failure::Usage(format!(
+                    "`{}` is no http: or https: URI of an MLflow server",
+                    without_secrets(text)
+                ))
+            },
+        )
+    };
+    let tracking = url(tracking)?;
+    let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
+    let options = environment.mlflow_client(tracking, registry);
+    let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(Some(client))
+}
+
 /// Whether a tracking URI is that of a database file or a file store.
-fn is_of_files(uri: &str) -> bool {
+pub(super) fn is_of_files(uri: &str) -> bool {
     uri.starts_with(SQLITE) || uri.starts_with("file:") || !uri.contains(':')
 }
 
@@ -208,7 +218,8 @@ fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failu
             settle: SETTLE,
         };
         let name = model.name.clone().unwrap_or(name);
-        Registered { name, source: Source::Directory(DirectorySource::new(options)) }
+        let source = Source::Directory(DirectorySource::new(options));
+        Registered { name, follows: None, source }
     });
     Ok(registered.collect())
 }

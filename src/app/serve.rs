@@ -28,6 +28,7 @@ use super::models::{Start, start};
 use super::registry::Registered;
 use super::served::Served;
 use super::signals::StopSignals;
+use super::webhook::{webhook, webhook_secret};
 use super::{Failure, say};
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -43,6 +44,7 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
+    let secret = webhook_secret(&config.registry)?;
     let Start { first, plans, sources, fetcher } = start(config, environment)?;
     let lines: Vec<_> =
         first.iter().map(|one| (Served(&one.version).to_string(), one.model.clone())).collect();
@@ -64,7 +66,11 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let pool = Arc::new(pool);
     let polls: HashMap<ModelName, Arc<Notify>> =
         sources.iter().map(|one| (one.name.clone(), Arc::default())).collect();
-    let view = Arc::new(admin_view(reports, Arc::clone(&pool), polls.clone(), messages.clone()));
+    let mut view = admin_view(reports, Arc::clone(&pool), polls.clone(), messages.clone());
+    if let Some(secret) = secret {
+        view = view.with_webhook(webhook(secret, &sources, &polls));
+    }
+    let view = Arc::new(view);
 
     System::new().block_on(async {
         let ServerOptions { host, port, .. } = &config.server;
@@ -87,7 +93,7 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
             interval: config.registry.poll_interval,
             time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
         };
-        for Registered { name, source } in sources {
+        for Registered { name, source, .. } in sources {
             let poll = polls.get(&name).cloned().unwrap_or_default();
             rt::spawn(follow(name, source, follow_options, poll, messages.clone()));
         }

@@ -72,7 +72,7 @@ impl Config {
         let pool = check.pool(profile);
         let cache_dir = check.cache_dir();
         let onnxruntime = check.onnxruntime(profile);
-        let registry = check.registry();
+        let registry = check.registry(admin.is_some());
         let cache_bytes_max = check.get(&setting::CACHE_BYTES_MAX, |text| {
             parse::bytes(text, ByteSize::mib(1), ByteSize::tib(64))
         }) as u64;
@@ -224,7 +224,7 @@ impl Check<'_> {
         search
     }
 
-    fn registry(&mut self) -> RegistryOptions {
+    fn registry(&mut self, has_admin: bool) -> RegistryOptions {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         RegistryOptions {
             tracking_uri: self.optional(&setting::TRACKING_URI, text),
@@ -235,6 +235,9 @@ impl Check<'_> {
             keep_predecessor: self
                 .get(&setting::KEEP_PREDECESSOR, |text| parse::duration(text, Duration::ZERO)),
             tags: self.get(&setting::TAGS, |text| parse::word(text, SWITCH)),
+            webhook_secret_file: self.optional(&setting::WEBHOOK_SECRET_FILE, |path| {
+                (has_admin && !path.is_empty()).then(|| PathBuf::from(path))
+            }),
         }
     }
 

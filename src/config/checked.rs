@@ -44,6 +44,8 @@ pub struct RegistryOptions {
     pub keep_predecessor: Duration,
     /// Whether MLflow servers are told what became of a version.
     pub tags: bool,
+    /// Holds what webhooks are signed with; `None`: none are taken.
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 /// One model to serve, or a directory of them.

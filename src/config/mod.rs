@@ -12,17 +12,19 @@ mod fault;
 mod file;
 mod parse;
 mod print;
+mod secret;
 pub mod setting;
 mod sources;
 
 pub use checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
 };
-pub use cli::{Command, Invocation, parse_command};
+pub use cli::{Command, Invocation, Promotion, parse_command};
 pub use env::Environment;
 pub use fault::{Fault, Faults};
 pub use file::read_file;
 pub use print::to_yaml;
+pub use secret::{SecretError, read_webhook_secret};
 pub use sources::{Origin, Sources, misspelt_variables};
 
 #[cfg(test)]

@@ -56,6 +56,18 @@ fn the_admin_port_is_on_the_same_host_unless_it_has_its_own_or_is_off() {
 }
 
 #[test]
+fn webhooks_are_taken_on_the_admin_port_or_not_at_all() {
+    let file = |sources: &Sources| Config::check(sources).unwrap().registry.webhook_secret_file;
+    assert_eq!(file(&merge([], [], "")), None);
+    let mounted = merge([], [("FLOWGATE_WEBHOOK_SECRET_FILE", "/run/secrets/hook")], "");
+    assert_eq!(file(&mounted).as_deref(), Some(Path::new("/run/secrets/hook")));
+    let nowhere = merge([("webhook-secret-file", "hook"), ("admin-port", "off")], [], "");
+    let place = "registry.webhook_secret_file (flag --webhook-secret-file)";
+    let problem = "expected the path of a file, and an admin port for it to be used on, got `hook`";
+    assert_eq!(faults(&nowhere), [format!("{place}: {problem}")]);
+}
+
+#[test]
 fn measurements_are_kept_in_the_cache_of_the_user_unless_told_otherwise() {
     let dir = |sources: &Sources| Config::check(sources).unwrap().cache_dir;
     let is = |path: &str| Some(Path::new(path).to_owned());

@@ -15,8 +15,10 @@ mod listen;
 mod options;
 mod relief;
 mod route;
+mod webhook;
 
 pub use admin::{AdminView, Control, Controlled, listen_admin};
 pub use admin_status::{BatchingStatus, LifecycleStatus, ModelStatus};
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};
+pub use webhook::{Webhook, WebhookSecret};

@@ -6,6 +6,7 @@
 mod connection;
 mod fake;
 mod files;
+mod promote;
 mod real;
 mod selection;
 mod tls;

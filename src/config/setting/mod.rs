@@ -84,6 +84,7 @@ pub const ALL: &[&Setting] = &[
     &SIGNATURES,
     &KEEP_PREDECESSOR,
     &TAGS,
+    &WEBHOOK_SECRET_FILE,
     &CACHE_DIR,
     &CACHE_BYTES_MAX,
     &LOG_FORMAT,

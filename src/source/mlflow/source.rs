@@ -30,7 +30,7 @@ pub struct MlflowSource {
 
 /// What a model's aliases and stages select.
 #[derive(Debug)]
-enum Selected<'a> {
+pub(super) enum Selected<'a> {
     Version(&'a ModelVersion),
     /// Known by its number only.
     Number(u64),
@@ -182,7 +182,7 @@ fn aspired(version: u64, said: &str, origin: Origin) -> Aspired {
 
 /// The version that a selector means. The latest of a stage is the one with the highest number, not
 /// the one that came last; `latest` is the highest of all stages.
-fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
+pub(super) fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
     let known = |number: u64| model.latest_versions.iter().find(|v| v.version == number);
     let highest = |of: &dyn Fn(&&ModelVersion) -> bool| {
         model.latest_versions.iter().filter(of).max_by_key(|version| version.version)
@@ -204,7 +204,7 @@ fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
     found.map_or(Selected::Nothing, Selected::Version)
 }
 
-fn ready_version(name: &ModelName, version: &ModelVersion) -> Result<(), RemoteError> {
+pub(super) fn ready_version(name: &ModelName, version: &ModelVersion) -> Result<(), RemoteError> {
     let what = format!("version {} of model {name}", version.version);
     ready(&what, version.status.as_deref(), version.status_message.as_deref())
 }

@@ -178,6 +178,7 @@ pub(super) fn mlflow_client(
     let tracking = url(tracking)?;
     let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
     let options = environment.mlflow_client(tracking, registry);
+    let options = options.map_err(|error| Failure::Usage(error.to_string()))?;
     let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Some(client))
 }

@@ -7,6 +7,7 @@
 mod check;
 mod checked;
 mod cli;
+mod credentials;
 mod env;
 mod fault;
 mod file;
@@ -20,6 +21,7 @@ pub use checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
 };
 pub use cli::{Command, Invocation, Promotion, parse_command};
+pub use credentials::CredentialsError;
 pub use env::Environment;
 pub use fault::{Fault, Faults};
 pub use file::read_file;

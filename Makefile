@@ -50,6 +50,7 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  $(VENV)/bin/python tests/client/client.py; \
 	  $(VENV)/bin/python tests/client/predict.py; \
 	  $(VENV)/bin/python -W ignore tests/registry/follow.py; \
+	  $(VENV)/bin/python -W ignore tests/registry/operate.py; \
 	fi
 
 lint: ## Format, clippy with each choice of engines, licences

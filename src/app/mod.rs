@@ -3,11 +3,13 @@
 
 mod log;
 mod models;
+mod promote;
 mod registry;
 mod score;
 mod serve;
 mod served;
 mod signals;
+mod webhook;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -59,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
-    let Invocation { command, flags, models, config, files } = invocation;
+    let Invocation { command, flags, models, config, files, promotion } = invocation;
     let file = match config.or_else(|| environment.config_file()) {
         Some(path) => Some(read_file(&path).map_err(|error| {
             Failure::Usage(format!("cannot read the configuration file: {error}"))
@@ -72,6 +74,13 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
         say(to_yaml(&sources, &config).trim_end());
         return Ok(ExitCode::SUCCESS);
     }
+    start_log(config.log);
+    for sentence in misspelt_variables(&environment) {
+        tracing::warn!("{sentence}");
+    }
+    if let Some(promotion) = promotion {
+        return promote::promote(&config, &environment, &promotion);
+    }
     if config.models.is_empty() {
         return Err(Failure::Usage(
             "no model to serve; name a model directory (flowgate serve models/wine-quality), or \
@@ -79,14 +88,10 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
                 .to_owned(),
         ));
     }
-    start_log(config.log);
-    for sentence in misspelt_variables(&environment) {
-        tracing::warn!("{sentence}");
-    }
     match command {
         Command::Check => check(&config, &environment),
         Command::Predict => score::score(&config, &environment, files),
-        Command::Serve | Command::Config => serve::serve(&config, &environment),
+        Command::Serve | Command::Config | Command::Promote => serve::serve(&config, &environment),
     }
 }
 

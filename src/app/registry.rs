@@ -34,6 +34,8 @@ pub(super) struct Registered {
     pub(super) name: ModelName,
     /// As it is configured, for messages.
     pub(super) place: String,
+    /// The registered model whose versions it serves; `None` where a registry has no such names.
+    pub(super) follows: Option<ModelName>,
     pub(super) source: Source,
     /// Whether a version must answer its own example. Not for a directory that is no registry:
     /// nothing else could serve.
@@ -71,19 +73,26 @@ impl<'a> Reach<'a> {
         let wanted =
             Wanted::parse(&text).map_err(|error| Failure::Usage(format!("{text}: {error}")))?;
         let name = served_name(model, &wanted, &text)?;
+        let follows = match &wanted {
+            Wanted::Model(ModelUri::Registered { name, .. }) => Some(name.clone()),
+            Wanted::Model(ModelUri::Logged { .. }) | Wanted::Run(_) => None,
+        };
         let place = text.into_owned();
         if let Some(source) = self.of_files(&wanted)? {
-            return Ok(vec![Registered { name, place, source, needs_example: true }]);
+            return Ok(vec![Registered { name, place, follows, source, needs_example: true }]);
         }
-        let client = self.client()?.ok_or_else(|| {
+        let client = mlflow_client(self.config, self.environment)?.ok_or_else(|| {
             Failure::Usage(format!(
                 "{place} is looked up in an MLflow registry; name its server with \
                  MLFLOW_TRACKING_URI or --tracking-uri"
             ))
         })?;
-        let source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
+        let mut source = MlflowSource::new(client.with_retry(RetryPolicy::NEVER), wanted);
+        if !self.config.registry.tags {
+            source = source.without_tags();
+        }
         let source = Source::Mlflow(Box::new(source));
-        Ok(vec![Registered { name, place, source, needs_example: true }])
+        Ok(vec![Registered { name, place, follows, source, needs_example: true }])
     }
 
     /// The registry of a database file or a file store, if that is what is configured.
@@ -109,29 +118,6 @@ impl<'a> Reach<'a> {
         source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
     }
 
-    /// The client of the MLflow server, if one is configured.
-    fn client(&self) -> Result<Option<Client>, Failure> {
-        let registry = &self.config.registry;
-        // Files are read, and nothing is asked.
-        let tracking = registry.tracking_uri.as_deref().filter(|uri| !is_of_files(uri));
-        let Some(tracking) = tracking else { return Ok(None) };
-        let url = |text: &str| {
-            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
-                || {
-                    Failure::Usage(format!(
-                        "`{}` is no http: or https: URI of an MLflow server",
-                        without_secrets(text)
-                    ))
-                },
-            )
-        };
-        let tracking = url(tracking)?;
-        let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
-        let options = self.environment.mlflow_client(tracking, registry);
-        let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(Some(client))
-    }
-
     /// What fetches versions.
     pub(super) fn fetcher(&self) -> Result<Fetcher, Failure> {
         let objects = ObjectOptions {
@@ -142,7 +128,8 @@ impl<'a> Reach<'a> {
             retry_time_max: Duration::from_mins(2),
             files_max: FILES_MAX,
         };
-        let (cache, client) = (self.cache.clone(), self.client()?);
+        let client = mlflow_client(self.config, self.environment)?;
+        let cache = self.cache.clone();
         Ok(Fetcher { cache, client, objects, identities: self.identities() })
     }
 
@@ -177,8 +164,35 @@ fn served_name(model: &ModelConfig, wanted: &Wanted, text: &str) -> Result<Model
     }
 }
 
+/// The client of the MLflow server, if one is configured.
+pub(super) fn mlflow_client(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<Client>, Failure> {
+    let registry = &config.registry;
+    // Files are read, and nothing is asked.
+    let tracking = registry.tracking_uri.as_deref().filter(|uri| !is_of_files(uri));
+    let Some(tracking) = tracking else { return Ok(None) };
+    let url = |text: &str| {
+        Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
+            || {
+                Failure::Usage(format!(
+                    "`{}` is no http: or https: URI of an MLflow server",
+                    without_secrets(text)
+                ))
+            },
+        )
+    };
+    let tracking = url(tracking)?;
+    let registry = registry.registry_uri.as_deref().map_or(Ok(tracking.clone()), url)?;
+    let options = environment.mlflow_client(tracking, registry);
+    let options = options.map_err(|error| Failure::Usage(error.to_string()))?;
+    let client = Client::new(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(Some(client))
+}
+
 /// Whether a tracking URI is that of a database file or a file store.
-fn is_of_files(uri: &str) -> bool {
+pub(super) fn is_of_files(uri: &str) -> bool {
     uri.starts_with(SQLITE) || uri.starts_with("file:") || !uri.contains(':')
 }
 
@@ -221,7 +235,7 @@ fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failu
         let place = options.path.clone();
         let name = model.name.clone().unwrap_or(name);
         let source = Source::Directory(DirectorySource::new(options));
-        Registered { name, place, source, needs_example: is_registry }
+        Registered { name, place, follows: None, source, needs_example: is_registry }
     });
     Ok(registered.collect())
 }

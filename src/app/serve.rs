@@ -32,6 +32,7 @@ use super::models::{Models, find_all};
 use super::registry::Registered;
 use super::served::{Served, status};
 use super::signals::StopSignals;
+use super::webhook::{webhook, webhook_secret};
 use super::{Failure, say};
 
 /// Time for the last answers of inference threads after the server itself has ended.
@@ -47,6 +48,7 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
+    let secret = webhook_secret(&config.registry)?;
     let Models { registered, loader } = find_all(config, environment)?;
     let exposition = Exposition::default();
     let options = ManagerOptions {
@@ -67,10 +69,15 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         registered.iter().map(|one| (one.name.clone(), Arc::default())).collect();
     let has_started = Arc::new(AtomicBool::new(false));
     let reports = manager.reports();
-    let view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone());
     let ready_on_fallback = config.start.ready_on_fallback;
     let readiness = readiness(reports.clone(), Arc::clone(&has_started), ready_on_fallback);
-    let view = Arc::new(view.with_readiness(readiness).with_metrics(exposition));
+    let mut view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone())
+        .with_readiness(readiness)
+        .with_metrics(exposition);
+    if let Some(secret) = secret {
+        view = view.with_webhook(webhook(secret, &registered, &polls));
+    }
+    let view = Arc::new(view);
     let serving = Serving { config, table: manager.table(), pool: Arc::clone(&pool), view };
 
     System::new().block_on(async {

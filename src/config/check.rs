@@ -39,6 +39,7 @@ enum Profile {
     Latency,
 }
 
+const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const SIGNATURES: &[(&str, bool)] = &[("compatible", true), ("any", false)];
 const PROFILES: &[(&str, Profile)] =
     &[("throughput", Profile::Throughput), ("latency", Profile::Latency)];
@@ -72,7 +73,7 @@ impl Config {
         let pool = check.pool(profile);
         let cache_dir = check.cache_dir();
         let onnxruntime = check.onnxruntime(profile);
-        let registry = check.registry();
+        let registry = check.registry(admin.is_some());
         let cache_bytes_max = check.get(&setting::CACHE_BYTES_MAX, |text| {
             parse::bytes(text, ByteSize::mib(1), ByteSize::tib(64))
         }) as u64;
@@ -229,7 +230,7 @@ impl Check<'_> {
         search
     }
 
-    fn registry(&mut self) -> RegistryOptions {
+    fn registry(&mut self, has_admin: bool) -> RegistryOptions {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         RegistryOptions {
             tracking_uri: self.optional(&setting::TRACKING_URI, text),
@@ -239,6 +240,10 @@ impl Check<'_> {
             needs_compatible: self.get(&setting::SIGNATURES, |text| parse::word(text, SIGNATURES)),
             keep_predecessor: self
                 .get(&setting::KEEP_PREDECESSOR, |text| parse::duration(text, Duration::ZERO)),
+            tags: self.get(&setting::TAGS, |text| parse::word(text, SWITCH)),
+            webhook_secret_file: self.optional(&setting::WEBHOOK_SECRET_FILE, |path| {
+                (has_admin && !path.is_empty()).then(|| PathBuf::from(path))
+            }),
         }
     }
 

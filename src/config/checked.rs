@@ -53,6 +53,10 @@ pub struct RegistryOptions {
     pub needs_compatible: bool,
     /// How long a version that was replaced stays in memory.
     pub keep_predecessor: Duration,
+    /// Whether MLflow servers are told what became of a version.
+    pub tags: bool,
+    /// Holds what webhooks are signed with; `None`: none are taken.
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 /// One model to serve, or a directory of them.

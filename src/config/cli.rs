@@ -6,9 +6,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::setting::{self, Setting};
+use crate::model::{Selector, Stage, VersionId};
 use crate::predict::{Files, Format};
 
 /// What the user asks for.
@@ -23,6 +24,17 @@ pub struct Invocation {
     pub config: Option<PathBuf>,
     /// What `predict` alone has.
     pub files: Files,
+    /// What `promote` alone has; `None` for others.
+    pub promotion: Option<Promotion>,
+}
+
+/// A stage or an alias for a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// A model's folder, or the name of a registered model.
+    pub name: String,
+    pub version: VersionId,
+    pub to: Selector,
 }
 
 /// The subcommands.
@@ -30,6 +42,7 @@ pub struct Invocation {
 pub enum Command {
     Serve,
     Predict,
+    Promote,
     Check,
     Config,
 }
@@ -37,6 +50,7 @@ pub enum Command {
 const COMMANDS: &[(&str, Command, &str)] = &[
     ("serve", Command::Serve, "Serve MLflow ONNX models: the MLflow scoring protocol on one port"),
     ("predict", Command::Predict, "Score the rows of a file into another file, of any size"),
+    ("promote", Command::Promote, "Give a stage or an alias to a version, so that it serves"),
     ("check", Command::Check, "Load and warm up models, print a verdict for each, and end"),
     ("config", Command::Config, "Print the effective configuration, ready for --config"),
 ];
@@ -62,10 +76,12 @@ pub fn parse_command(
         .iter()
         .filter_map(|setting| Some((setting.flag, text(matches, setting.flag)?)))
         .collect();
-    let models = matches.get_many::<String>("models").unwrap_or_default().cloned().collect();
+    let models = matches.try_get_many::<String>("models").ok().flatten();
+    let models = models.unwrap_or_default().cloned().collect();
     let config = text(matches, "config").map(PathBuf::from);
     let files = if command == Command::Predict { files(matches) } else { Files::default() };
-    Ok(Invocation { command, flags, models, config, files })
+    let promotion = (command == Command::Promote).then(|| promotion(matches));
+    Ok(Invocation { command, flags, models, config, files, promotion })
 }
 
 /// A flag's text; `None` where it was not given, or where the command has no such flag.
@@ -87,9 +103,23 @@ fn files(matches: &ArgMatches) -> Files {
     }
 }
 
+fn promotion(matches: &ArgMatches) -> Promotion {
+    let required = "clap requires it";
+    let stage = || {
+        let name = text(matches, "stage").expect("clap requires it where there is no alias");
+        Selector::Stage(Stage::from_name(&name).expect("clap knows the stages"))
+    };
+    Promotion {
+        name: text(matches, "name").expect(required),
+        version: VersionId(*matches.get_one::<u64>("version").expect(required)),
+        to: text(matches, "alias").map_or_else(stage, Selector::Alias),
+    }
+}
+
 fn command_line() -> clap::Command {
     let commands = COMMANDS.iter().map(|(name, command, about)| match command {
         Command::Predict => predict(bare(name, about)),
+        Command::Promote => promote(bare(name, about)),
         Command::Serve | Command::Check | Command::Config => subcommand(bare(name, about)),
     });
     clap::Command::new("flowgate")
@@ -167,6 +197,38 @@ fn predict(bare: clap::Command) -> clap::Command {
     )
 }
 
+fn promote(bare: clap::Command) -> clap::Command {
+    let stages = [Stage::Production, Stage::Staging, Stage::Archived].map(Stage::name);
+    bare.arg(Arg::new("name").value_name("NAME").required(true).help(
+        "A model's folder of a directory registry; where there is a tracking URI, a registered \
+             model, unless it has a slash",
+    ))
+    .arg(
+        Arg::new("version")
+            .value_name("VERSION")
+            .required(true)
+            .value_parser(value_parser!(u64).range(1..))
+            .help("The version's number"),
+    )
+    .arg(
+        Arg::new("stage")
+            .long("stage")
+            .value_name("STAGE")
+            .value_parser(PossibleValuesParser::new(stages))
+            .ignore_case(true)
+            .help("The stage to move it to; others in Production or Staging are archived"),
+    )
+    .arg(Arg::new("alias").long("alias").value_name("ALIAS").help("The alias to point at it"))
+    .group(ArgGroup::new("to").args(["stage", "alias"]).required(true))
+    .args(setting::ALL.iter().filter(|setting| concerns_promote(setting)).map(|one| flag(one)))
+}
+
+/// Settings that tell where a registry is.
+fn concerns_promote(setting: &Setting) -> bool {
+    let single = [setting::TRACKING_URI.key, setting::REGISTRY_URI.key];
+    single.contains(&setting.key) || setting.key.starts_with("log.")
+}
+
 /// Settings that have a meaning without a server.
 fn concerns_predict(setting: &Setting) -> bool {
     let sections = ["onnxruntime.", "log."];
@@ -202,6 +264,31 @@ mod tests {
         assert_eq!(invocation.models, ["a", "b=c"]);
         for (flag, value) in [("port", "9"), ("host", "::1"), ("timeout", "5"), ("workers", "2")] {
             assert_eq!(invocation.flags.get(flag).map(String::as_str), Some(value), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_promotion_has_a_version_and_one_of_stage_and_alias() {
+        let promotion = |line: &str| {
+            parse_command(format!("flowgate promote {line}").split(' ')).map(|i| i.promotion)
+        };
+        let to = |to| Some(Promotion { name: "models/wine".to_owned(), version: VersionId(2), to });
+        let alias = to(Selector::Alias("champion".to_owned()));
+        let stage = to(Selector::Stage(Stage::Production));
+        assert_eq!(promotion("models/wine 2 --alias champion").unwrap(), alias);
+        assert_eq!(promotion("models/wine 2 --stage production").unwrap(), stage);
+        assert_eq!(promotion("--tracking-uri x models/wine 2 --stage Production").unwrap(), stage);
+        for bad in [
+            "wine --alias a",
+            "wine 2",
+            "wine 2 --alias a --stage Production",
+            "wine 0 --alias a",
+            "wine two --alias a",
+            "wine 2 --stage None",
+            "wine 2 --stage prod",
+            "wine 2 --alias a --port 1",
+        ] {
+            assert!(promotion(bad).is_err(), "{bad}");
         }
     }
 

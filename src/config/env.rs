@@ -10,12 +10,15 @@ use url::Url;
 use crate::backend::LibrarySearch;
 use crate::source::{ClientOptions, Credentials, RetryPolicy};
 
+use super::credentials::{self, CredentialsError, Login};
+
 /// The environment, as it was when the process started.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: HashMap<String, String>,
     executable: Option<PathBuf>,
     current_dir: Option<PathBuf>,
+    home_dir: Option<PathBuf>,
 }
 
 impl Environment {
@@ -29,6 +32,7 @@ impl Environment {
             variables: std::env::vars_os().filter_map(text).collect(),
             executable: std::env::current_exe().ok(),
             current_dir: std::env::current_dir().ok(),
+            home_dir: std::env::home_dir(),
         }
     }
 
@@ -58,22 +62,26 @@ impl Environment {
         Some(user.join("flowgate"))
     }
 
-    /// What MLflow's own client would take from the environment to reach these servers.
-    #[must_use]
-    pub fn mlflow_client(&self, tracking_uri: Url, registry_uri: Url) -> ClientOptions {
+    /// What MLflow's own client would take from the environment to reach these servers, and from
+    /// `~/.mlflow/credentials` below it.
+    ///
+    /// # Errors
+    /// When that file is needed and of no use.
+    pub fn mlflow_client(
+        &self,
+        tracking_uri: Url,
+        registry_uri: Url,
+    ) -> Result<ClientOptions, CredentialsError> {
         let text = |name: &str| self.get(name).map(str::to_owned);
         let number = |name: &str| self.get(name)?.parse::<u64>().ok();
         let is_true = |name: &str| self.get(name).and_then(super::parse::boolean) == Some(true);
         let default = RetryPolicy::MLFLOW;
         let seconds = |name: &str, or| number(name).map_or(or, Duration::from_secs);
-        ClientOptions {
+        let (username, password) = self.mlflow_login()?;
+        Ok(ClientOptions {
             tracking_uri,
             registry_uri,
-            credentials: Credentials::choose(
-                text("MLFLOW_TRACKING_USERNAME"),
-                text("MLFLOW_TRACKING_PASSWORD"),
-                text("MLFLOW_TRACKING_TOKEN"),
-            ),
+            credentials: Credentials::choose(username, password, text("MLFLOW_TRACKING_TOKEN")),
             ca_bundle: text("MLFLOW_TRACKING_SERVER_CERT_PATH").map(PathBuf::from),
             client_certificate: text("MLFLOW_TRACKING_CLIENT_CERT_PATH").map(PathBuf::from),
             insecure_tls: is_true("MLFLOW_TRACKING_INSECURE_TLS"),
@@ -85,7 +93,20 @@ impl Environment {
                 backoff: seconds("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", default.backoff),
                 jitter: seconds("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", default.jitter),
             },
-        }
+        })
+    }
+
+    /// Name and password, each from the variable or else from the file. Where both variables are
+    /// set the file is not looked at.
+    fn mlflow_login(&self) -> Result<(Option<String>, Option<String>), CredentialsError> {
+        let own = ["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]
+            .map(|name| self.get(name).map(str::to_owned));
+        let file = match &self.home_dir {
+            Some(home) if own.contains(&None) => credentials::read(home)?,
+            _ => Login::default(),
+        };
+        let [username, password] = own;
+        Ok((username.or(file.username), password.or(file.password)))
     }
 
     /// What the clients of object stores take from the environment.
@@ -117,7 +138,9 @@ impl Environment {
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { variables, executable: None, current_dir: None }
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let variables: HashMap<_, _> = variables.map(own).into();
+        let home_dir = variables.get("HOME").map(PathBuf::from);
+        Self { variables, executable: None, current_dir: None, home_dir }
     }
 }

@@ -7,11 +7,13 @@
 mod check;
 mod checked;
 mod cli;
+mod credentials;
 mod env;
 mod fault;
 mod file;
 mod parse;
 mod print;
+mod secret;
 pub mod setting;
 mod sources;
 
@@ -19,11 +21,13 @@ pub use checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
     StartOptions,
 };
-pub use cli::{Command, Invocation, parse_command};
+pub use cli::{Command, Invocation, Promotion, parse_command};
+pub use credentials::CredentialsError;
 pub use env::Environment;
 pub use fault::{Fault, Faults};
 pub use file::read_file;
 pub use print::to_yaml;
+pub use secret::{SecretError, read_webhook_secret};
 pub use sources::{Origin, Sources, misspelt_variables};
 
 #[cfg(test)]

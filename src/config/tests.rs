@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use url::Url;
+
 use super::*;
 use crate::backend::Choice;
 use crate::model::ModelName;
+use crate::source::Credentials;
 use crate::wire::invocations::RecordShape;
 
 fn merge<const N: usize, const M: usize>(
@@ -56,6 +59,18 @@ fn the_admin_port_is_on_the_same_host_unless_it_has_its_own_or_is_off() {
 }
 
 #[test]
+fn webhooks_are_taken_on_the_admin_port_or_not_at_all() {
+    let file = |sources: &Sources| Config::check(sources).unwrap().registry.webhook_secret_file;
+    assert_eq!(file(&merge([], [], "")), None);
+    let mounted = merge([], [("FLOWGATE_WEBHOOK_SECRET_FILE", "/run/secrets/hook")], "");
+    assert_eq!(file(&mounted).as_deref(), Some(Path::new("/run/secrets/hook")));
+    let nowhere = merge([("webhook-secret-file", "hook"), ("admin-port", "off")], [], "");
+    let place = "registry.webhook_secret_file (flag --webhook-secret-file)";
+    let problem = "expected the path of a file, and an admin port for it to be used on, got `hook`";
+    assert_eq!(faults(&nowhere), [format!("{place}: {problem}")]);
+}
+
+#[test]
 fn measurements_are_kept_in_the_cache_of_the_user_unless_told_otherwise() {
     let dir = |sources: &Sources| Config::check(sources).unwrap().cache_dir;
     let is = |path: &str| Some(Path::new(path).to_owned());
@@ -97,6 +112,41 @@ fn variables_of_mlflow_and_onnxruntime_are_honoured() {
         config.onnxruntime.library.ort_dylib_path.as_deref(),
         Some(Path::new("/lib/ort.so"))
     );
+}
+
+#[test]
+fn credentials_come_from_the_environment_and_below_it_from_the_file() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".mlflow")).unwrap();
+    let file = home.path().join(".mlflow/credentials");
+    let login = "[mlflow]\nmlflow_tracking_username = ada\nmlflow_tracking_password = file\n";
+    std::fs::write(&file, login).unwrap();
+    let at_home = ("HOME", home.path().to_str().unwrap());
+    let server = Url::parse("http://localhost").unwrap();
+    let credentials = |variables: &[(&str, &str)]| {
+        let unset = ("", "");
+        let one = |at: usize| variables.get(at).copied().unwrap_or(unset);
+        let environment = Environment::from([at_home, one(0), one(1)]);
+        let options = environment.mlflow_client(server.clone(), server.clone());
+        options.map(|options| options.credentials).map_err(|error| error.to_string())
+    };
+    let basic = |username: &str, password: &str| {
+        let [username, password] = [username, password].map(str::to_owned);
+        Ok(Some(Credentials::Basic { username, password }))
+    };
+    let (name, password) = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD");
+    assert_eq!(credentials(&[]), basic("ada", "file"));
+    assert_eq!(credentials(&[(name, "bob")]), basic("bob", "file"));
+    assert_eq!(credentials(&[(password, "own"), (name, "")]), basic("ada", "own"));
+    assert_eq!(credentials(&[("MLFLOW_TRACKING_TOKEN", "t")]), basic("ada", "file"));
+
+    std::fs::write(&file, "[mlflow").unwrap();
+    assert!(credentials(&[]).unwrap_err().contains("is no ini file"));
+    assert_eq!(credentials(&[(name, "bob"), (password, "own")]), basic("bob", "own"));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(credentials(&[]), Ok(None));
+    let token = Credentials::Bearer("t".to_owned());
+    assert_eq!(credentials(&[("MLFLOW_TRACKING_TOKEN", "t"), (name, "bob")]), Ok(Some(token)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_http::Response;
+use actix_http::{Payload, Response};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
@@ -17,10 +17,12 @@ use serde_json::{Value, json};
 use crate::telemetry::Exposition;
 
 use super::admin_status::ModelStatus;
+use super::body::with_rest;
 use super::error::{self, APPLICATION_JSON};
 use super::listen::{Listening, addresses};
 use super::options::AdminOptions;
 use super::route::percent_decode;
+use super::webhook::{Delivered, Undelivered, Webhook};
 
 /// Open connections, at most: probes and people are few.
 const CONNECTIONS_MAX: usize = 256;
@@ -71,6 +73,8 @@ pub struct AdminView {
     control: Box<Operate>,
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     metrics: Exposition,
+    /// `None`: the registry's deliveries are not taken.
+    webhook: Option<Webhook>,
     stopping: AtomicBool,
 }
 
@@ -85,7 +89,8 @@ impl AdminView {
         let (models, control) = (Box::new(models), Box::new(control));
         let readiness = Box::new(|| Readiness::Ready);
         let metrics = Exposition::default();
-        Self { models, control, readiness, metrics, stopping: AtomicBool::new(false) }
+        let stopping = AtomicBool::new(false);
+        Self { models, control, readiness, metrics, webhook: None, stopping }
     }
 
     /// The same view with more than the process's own metrics.
@@ -98,6 +103,12 @@ impl AdminView {
     #[must_use]
     pub fn with_readiness(self, readiness: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
         Self { readiness: Box::new(readiness), ..self }
+    }
+
+    /// The same view, with deliveries of the registry taken.
+    #[must_use]
+    pub fn with_webhook(self, webhook: Webhook) -> Self {
+        Self { webhook: Some(webhook), ..self }
     }
 
     /// From now on the process is live but no longer ready.
@@ -131,21 +142,22 @@ pub fn listen_admin(options: &AdminOptions, view: Arc<AdminView>) -> io::Result<
 }
 
 /// Answers any request to the admin port.
-async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody> {
+async fn handle(
+    request: HttpRequest,
+    payload: web::Payload,
+    view: Data<AdminView>,
+) -> Response<BoxBody> {
     let path = percent_decode(request.path());
     let Some(endpoint) = endpoint(&path) else { return error::not_found() };
-    let is_post = request.method() == "POST";
-    if let Endpoint::Control(name, control) = endpoint {
-        if is_post {
-            return controlled((view.control)(name, control));
-        }
-        return error::method_not_allowed("POST");
-    }
-    if !matches!(request.method().as_str(), "GET" | "HEAD") {
-        return error::method_not_allowed("GET, HEAD");
+    let allow = match endpoint {
+        Endpoint::Webhook if view.webhook.is_none() => return error::not_found(),
+        Endpoint::Control(..) | Endpoint::Webhook => "POST",
+        _ => "GET, HEAD",
+    };
+    if !allow.split(", ").any(|method| request.method() == method) {
+        return error::method_not_allowed(allow);
     }
     match endpoint {
-        Endpoint::Control(..) => error::not_found(),
         Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
         Endpoint::Ready => ready(view.readiness()),
         Endpoint::Metrics => {
@@ -163,6 +175,8 @@ async fn handle(request: HttpRequest, view: Data<AdminView>) -> Response<BoxBody
                 None => error::not_found(),
             }
         }
+        Endpoint::Control(name, control) => controlled((view.control)(name, control)),
+        Endpoint::Webhook => deliver(&request, payload.into_inner(), view.webhook.as_ref()).await,
     }
 }
 
@@ -175,6 +189,7 @@ enum Endpoint<'a> {
     Models,
     Model(&'a str),
     Control(&'a str, Control),
+    Webhook,
 }
 
 fn endpoint(path: &str) -> Option<Endpoint<'_>> {
@@ -183,6 +198,7 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
         "/ready" => Endpoint::Ready,
         "/metrics" => Endpoint::Metrics,
         "/v1/models" => Endpoint::Models,
+        "/v1/webhooks/mlflow" => Endpoint::Webhook,
         _ => {
             let name = path.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?;
             match name.rsplit_once('/') {
@@ -218,6 +234,45 @@ fn controlled(controlled: Controlled) -> Response<BoxBody> {
     }
 }
 
+async fn deliver(
+    request: &HttpRequest,
+    mut payload: Payload,
+    webhook: Option<&Webhook>,
+) -> Response<BoxBody> {
+    let Some(webhook) = webhook else { return error::not_found() };
+    match webhook.take(request.headers(), &mut payload).await {
+        Ok(taken) => delivered(taken),
+        // Not read to its end, perhaps.
+        Err(refused) => undelivered(refused).map_body(|_, body| with_rest(body, payload)),
+    }
+}
+
+fn delivered(delivered: Delivered) -> Response<BoxBody> {
+    let status = match delivered {
+        Delivered::Polled => "accepted",
+        Delivered::Ignored => "it concerns no model here",
+        Delivered::Repeated => "it was here before",
+    };
+    answer(StatusCode::OK, &json!({ "status": status }))
+}
+
+fn undelivered(undelivered: Undelivered) -> Response<BoxBody> {
+    let (status, detail) = match undelivered {
+        Undelivered::Unsigned => {
+            (StatusCode::UNAUTHORIZED, "The delivery is not signed with the secret of this server.")
+        }
+        Undelivered::Stale => (
+            StatusCode::UNAUTHORIZED,
+            "The delivery was made more than five minutes from now, by the clock of this server.",
+        ),
+        Undelivered::Malformed => (StatusCode::BAD_REQUEST, "The delivery is not one of MLflow's."),
+        Undelivered::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The delivery is too large."),
+        Undelivered::Incomplete => (StatusCode::BAD_REQUEST, "The delivery broke off."),
+        Undelivered::Busy => (StatusCode::TOO_MANY_REQUESTS, "Other deliveries are being read."),
+    };
+    answer(status, &json!({ "detail": detail }))
+}
+
 fn answer(status: StatusCode, body: &Value) -> Response<BoxBody> {
     error::respond(status, APPLICATION_JSON, body.to_string())
 }
@@ -237,6 +292,8 @@ mod tests {
             ("/v1/models/wine/rollback", Some(Endpoint::Control("wine", Control::Rollback))),
             ("/v1/models/wine/poll", Some(Endpoint::Control("wine", Control::Poll))),
             ("/v1/models/wine/other", None),
+            ("/v1/webhooks/mlflow", Some(Endpoint::Webhook)),
+            ("/v1/webhooks", None),
             ("/v1/models/", None),
             ("/v1", None),
             ("/", None),

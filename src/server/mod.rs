@@ -15,6 +15,7 @@ mod listen;
 mod options;
 mod relief;
 mod route;
+mod webhook;
 
 pub use admin::{AdminView, Control, Controlled, Readiness, listen_admin};
 pub use admin_status::{
@@ -22,3 +23,4 @@ pub use admin_status::{
 };
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};
+pub use webhook::{Webhook, WebhookSecret};

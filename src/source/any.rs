@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::VersionId;
+use crate::store::RemoteError;
 
-use super::{Aspired, DirectorySource, FileStoreSource, MlflowSource, SourceError, SqliteSource};
+use super::{
+    Aspired, DirectorySource, FileStoreSource, MlflowSource, SourceError, SqliteSource, Told,
+};
 
 /// Where it is said which version of a model should serve.
 pub enum Source {
@@ -26,6 +29,19 @@ impl Source {
             Self::Mlflow(source) => source.aspired().await,
             Self::Sqlite(source) => source.aspired(),
             Self::FileStore(source) => source.aspired(),
+        }
+    }
+
+    /// Tells the registry what became of a version, where it has a place for that and we may write
+    /// there; elsewhere nothing is done.
+    ///
+    /// # Errors
+    /// When it could not be written. A registry that denies it says so once, and only a transient
+    /// failure is worth telling again.
+    pub async fn tell(&mut self, version: VersionId, told: &Told) -> Result<(), RemoteError> {
+        match self {
+            Self::Mlflow(source) => source.tell(version, told).await,
+            Self::Directory(_) | Self::Sqlite(_) | Self::FileStore(_) => Ok(()),
         }
     }
 

@@ -15,6 +15,7 @@ mod object;
 mod promote;
 mod records;
 mod sqlite;
+mod told;
 mod wanted;
 
 #[cfg(test)]
@@ -27,8 +28,10 @@ pub use file_store::{FileStoreOptions, FileStoreSource};
 pub use hint::Hint;
 pub use mlflow::{
     Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy,
+    TAG_PREFIX,
 };
 pub use object::{ObjectDir, ObjectOptions};
 pub use promote::{PromoteError, Promoted, promote_directory};
 pub use sqlite::{SqliteOptions, SqliteSource};
+pub use told::Told;
 pub use wanted::{Wanted, WantedError};

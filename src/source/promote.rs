@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::model::{ModelName, Selector, VersionId};
 use crate::store::{
     Assignment, AssignmentError, LayoutError, ModelDir, ModelDirError, Place, REGISTRY_FILE,
-    RegistryFileError, read_registry_file,
+    RegistryFileError, RemoteError, read_registry_file,
 };
 
 use super::SourceError;
@@ -60,6 +60,9 @@ pub enum PromoteError {
         .path.display(), LOCK_WAIT_MAX.as_secs()
     )]
     Locked { path: PathBuf },
+    /// An MLflow server that does not have the version, or does not take the promotion.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     #[error("`{}` cannot be written: {cause}", .path.display())]
     Unwritable { path: PathBuf, cause: io::Error },
 }

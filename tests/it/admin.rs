@@ -4,18 +4,22 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flowgate::model::{GraphInput, GraphIo, GraphOutput, ModelName, OutputKind, VersionId};
 use flowgate::servable::TuneSource;
 use flowgate::server::{
     AdminOptions, AdminView, BatchingStatus, Control, Controlled, LifecycleStatus, ModelStatus,
-    Readiness, RefusedStatus, ServingStatus, VersionStatus, listen_admin,
+    Readiness, RefusedStatus, ServingStatus, VersionStatus, Webhook, WebhookSecret, listen_admin,
 };
 use flowgate::tensor::{DType, Dim, Dims};
 use flowgate::tune::{Batching, Costs};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::support::{Client, Reply};
 
@@ -31,10 +35,10 @@ struct Admin {
 
 impl Admin {
     fn start() -> Self {
-        Self::start_with(|| Readiness::Ready)
+        Self::start_with(|view| view)
     }
 
-    fn start_with(readiness: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
+    fn start_with(more: impl FnOnce(AdminView) -> AdminView) -> Self {
         let queued = Arc::new(AtomicUsize::new(0));
         let now = Arc::clone(&queued);
         let models = move || vec![merged(now.load(Ordering::Relaxed)), alone()];
@@ -44,7 +48,7 @@ impl Admin {
             ("ranking", Control::Rollback) => Controlled::NothingBefore,
             _ => Controlled::Unknown,
         };
-        let view = AdminView::new(models, control).with_readiness(readiness);
+        let view = more(AdminView::new(models, control));
         let view = Arc::new(view);
         let (ready, started) = flume::bounded(1);
         let shown = Arc::clone(&view);
@@ -250,7 +254,7 @@ fn a_process_is_ready_when_its_models_are() {
             json!({"status": "waiting", "models": ["wine quality"]}),
         ),
     ] {
-        let admin = Admin::start_with(move || readiness.clone());
+        let admin = Admin::start_with(|view| view.with_readiness(move || readiness.clone()));
         let reply = admin.get("/ready");
         assert_eq!(reply.status, 503);
         assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap(), said);
@@ -287,4 +291,83 @@ fn a_taken_port_is_an_error() {
             .map(drop)
     });
     assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+}
+
+const HOOK: &str = "/v1/webhooks/mlflow";
+
+/// A delivery as MLflow signs it with the secret `s3cr3t`, made so many seconds from now.
+fn delivery(id: &str, seconds: i64, body: &[u8]) -> [(String, String); 3] {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let timestamp = now.checked_add_signed(seconds).unwrap().to_string();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"s3cr3t").unwrap();
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(body);
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    [
+        ("X-MLflow-Delivery-Id", id),
+        ("X-MLflow-Timestamp", &timestamp),
+        ("X-MLflow-Signature", &signature),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+/// An admin port that takes deliveries, and the names of models that it was told of.
+fn with_webhook() -> (Admin, flume::Receiver<String>) {
+    let (poked, names) = flume::unbounded();
+    let secret = WebhookSecret::new(b"s3cr3t".to_vec()).unwrap();
+    let webhook = Webhook::new(secret, move |name| {
+        poked.send(name.to_owned()).unwrap();
+        name == "churn"
+    });
+    (Admin::start_with(|view| view.with_webhook(webhook)), names)
+}
+
+fn post(admin: &Admin, headers: &[(String, String)], body: &[u8]) -> (u16, Value) {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let reply = Client::connect(admin.address).request("POST", HOOK, &headers, body);
+    assert_eq!(reply.headers["content-type"], "application/json");
+    (reply.status, serde_json::from_slice(&reply.body).unwrap())
+}
+
+#[test]
+fn a_delivery_pokes_once_and_only_if_it_is_the_registrys() {
+    let (admin, names) = with_webhook();
+    let body = br#"{"entity": "model_version_alias", "action": "created", "data":
+        {"name": "churn", "alias": "champion", "version": "1"}}"#;
+    let good = delivery("one", 0, body);
+    let (status, said) = post(&admin, &good, body);
+    assert_eq!((status, said), (200, json!({"status": "accepted"})));
+    assert_eq!(post(&admin, &good, body).0, 200, "MLflow repeats what it got no answer to");
+    assert_eq!(names.drain().collect::<Vec<_>>(), ["churn"]);
+
+    let other = br#"{"entity": "model_version", "data": {"name": "other"}}"#;
+    assert_eq!(post(&admin, &delivery("two", 0, other), other).0, 200);
+    assert_eq!(names.drain().collect::<Vec<_>>(), ["other"]);
+
+    let huge = vec![b' '; (1 << 20) + 1];
+    for (headers, body, expected) in [
+        (&[][..], &body[..], 401),
+        (&good[..2], body, 401),
+        (&good, other, 401),
+        (&delivery("three", -400, body), body, 401),
+        (&delivery("four", 400, body), body, 401),
+        (&delivery("five", 0, b"secret? {"), b"secret? {", 400),
+        (&delivery("six", 0, &huge), &huge, 413),
+    ] {
+        let (status, said) = post(&admin, headers, body);
+        assert_eq!(status, expected, "{said}");
+        let detail = said["detail"].as_str().unwrap();
+        assert!(!detail.contains("secret?") && !detail.contains("churn"), "{detail}");
+    }
+    assert!(names.is_empty());
+    let reply = admin.get(HOOK);
+    assert_eq!((reply.status, reply.headers["allow"].as_str()), (405, "POST"));
+}
+
+#[test]
+fn without_a_secret_there_are_no_webhooks() {
+    let admin = Admin::start();
+    let body = br#"{"entity": "model_version", "data": {"name": "churn"}}"#;
+    assert_eq!(post(&admin, &delivery("one", 0, body), body).0, 404);
+    assert_eq!(admin.get(HOOK).status, 404);
 }

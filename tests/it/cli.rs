@@ -126,6 +126,85 @@ fn a_port_that_is_taken_ends_with_1() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_a_mistake_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hook");
+    let arguments =
+        ["serve", MODEL, "--port", "0", "--webhook-secret-file", file.to_str().unwrap()];
+    for (content, words) in [(None, "No such file"), (Some("\n"), "is empty")] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let (code, stdout, stderr) = run(&arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains(words) && stderr.contains("/hook`"), "{stderr}");
+    }
+}
+
+/// A model's folder with two versions, and a `registry.yaml`.
+fn folder_of_versions() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for version in ["1", "2"] {
+        let (from, to) = (Path::new(MODEL).join(version), dir.path().join("wine").join(version));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    std::fs::write(dir.path().join("wine/registry.yaml"), "stages: {Production: 1}\n").unwrap();
+    dir
+}
+
+#[test]
+fn a_version_in_a_folder_is_promoted_and_served() {
+    let dir = folder_of_versions();
+    let folder = dir.path().join("wine");
+    let folder = folder.to_str().unwrap();
+    for (version, to, said) in [
+        ("2", ["--stage", "production"], "stage Production, which version 1 had before"),
+        ("2", ["--stage", "Production"], "stage Production, which it had before"),
+        ("1", ["--stage", "Production"], "stage Production, which version 2 had before"),
+        ("2", ["--alias", "champion"], "alias champion, which no version had before"),
+    ] {
+        let (code, stdout, stderr) = run(&["promote", folder, version, to[0], to[1]]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(stdout, format!("wine version {version} is promoted to {said}\n"));
+    }
+    let text = std::fs::read_to_string(dir.path().join("wine/registry.yaml")).unwrap();
+    assert!(text.contains("Production: 1") && text.contains("champion: 2"), "{text}");
+    assert!(Serving::start(&[folder]).line.contains("wine version 1"));
+}
+
+#[test]
+fn what_cannot_be_promoted_is_left_as_it_is() {
+    let dir = folder_of_versions();
+    let folder = dir.path().join("wine");
+    std::fs::write(folder.join("2/model.onnx"), "no graph").unwrap();
+    std::fs::remove_file(folder.join("2/MLmodel")).unwrap();
+    let folder = folder.to_str().unwrap();
+    let absent = dir.path().join("absent");
+    let sqlite = ["--tracking-uri", "sqlite:///mlflow.db"];
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&[folder, "9", "--alias", "champion"], 1, "has no 9/MLmodel"),
+        (&[folder, "2", "--alias", "champion"], 1, "version 2"),
+        (&[absent.to_str().unwrap(), "1", "--alias", "champion"], 1, "does not exist"),
+        (&[folder, "1", "--alias", "v1"], 2, "`v1` cannot be an alias"),
+        (&[folder, "1"], 2, "--stage"),
+        (&["models:/wine", "1", "--alias", "champion"], 2, "MLFLOW_TRACKING_URI"),
+        (&["models:/wine@x", "1", "--alias", "champion"], 2, "give models:/wine"),
+        (&["wine", "1", "--alias", "champion", sqlite[0], sqlite[1]], 2, "never written"),
+    ];
+    for (arguments, expected, words) in cases {
+        let (code, stdout, stderr) = run(&[&["promote"], arguments].concat());
+        assert_eq!((code, stdout.as_str()), (Some(expected), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+    let text = std::fs::read_to_string(dir.path().join("wine/registry.yaml")).unwrap();
+    assert_eq!(text, "stages: {Production: 1}\n");
+}
+
+#[test]
 fn check_gives_a_verdict() {
     let (code, stdout, stderr) = run(&["check", MODEL]);
     assert_eq!(code, Some(0), "{stderr}");

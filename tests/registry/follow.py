@@ -39,6 +39,7 @@ MODEL = "wine"
 BINARY = os.environ.get("FLOWGATE_BIN", str(ROOT / "target/debug/flowgate"))
 WINE = ROOT / "models/wine-quality"
 SWAP_SECONDS = 20
+QUICK = ("--poll-interval", "200ms")
 
 
 class MlflowServer(Server):
@@ -54,6 +55,10 @@ class MlflowServer(Server):
         ]  # fmt: skip
         kept = dict(os.environ) | {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            # Webhooks may go to this machine, and count soon after they were made.
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+            "MLFLOW_WEBHOOK_CACHE_TTL": "1",
             "PATH": f"{program.parent}:{os.environ['PATH']}",
         }
         super().__init__(command, port, home / "log.txt", "", kept)
@@ -75,7 +80,9 @@ def until(check: Callable[[], bool], what: str, seconds: float = SWAP_SECONDS) -
     raise AssertionError(f"after {seconds} s it is not so that {what}")
 
 
-def flowgate(uri: str, tracking: str, home: Path, admin: int) -> Server:
+def flowgate(
+    uri: str, tracking: str, home: Path, admin: int, more: tuple[str, ...] = QUICK
+) -> Server:
     port = free_port()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("FLOWGATE_")}
     library = subprocess.run(
@@ -83,8 +90,7 @@ def flowgate(uri: str, tracking: str, home: Path, admin: int) -> Server:
     ).stdout.strip()
     command = [
         BINARY, "serve", uri, "--host", "127.0.0.1", "--port", str(port), "--admin-port",
-        str(admin), "--poll-interval", "200ms", "--keep-predecessor", "1s",
-        "--cache-dir", str(home / "cache"),
+        str(admin), "--keep-predecessor", "1s", "--cache-dir", str(home / "cache"), *more,
     ]  # fmt: skip
     home.mkdir(exist_ok=True)
     environment = kept | {"MLFLOW_TRACKING_URI": tracking, "ORT_DYLIB_PATH": library}

@@ -6,7 +6,9 @@
 mod connection;
 mod fake;
 mod files;
+mod promote;
 mod real;
 mod selection;
 mod tls;
+mod verdicts;
 mod writes;

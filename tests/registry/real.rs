@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use flowgate::model::{ModelName, Stage, VersionId};
-use flowgate::source::{Client, MlflowSource, Origin, OthersInStage, ProxyDir, Wanted};
+use flowgate::source::{Client, MlflowSource, Origin, OthersInStage, ProxyDir, Told, Wanted};
 use flowgate::store::RemoteDir as _;
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
@@ -188,9 +188,22 @@ async fn a_real_registry_is_followed_through_a_life_of_versions() {
         client.transition_stage(&name, version, Stage::Production, others).await.unwrap();
         let aspired = source.aspired().await.unwrap().unwrap();
         assert_eq!(aspired.version, version);
-        client.set_version_tag(&name, version, "flowgate", "serves").await.unwrap();
-        assert_eq!(source.aspired().await.unwrap().unwrap(), aspired, "a tag changes nothing");
-        client.delete_version_tag(&name, version, "flowgate").await.unwrap();
+        for told in [Told::Refused { reason: "no graph".to_owned() }, Told::Serving] {
+            source.tell(version, &told).await.unwrap();
+            assert_eq!(source.aspired().await.unwrap().unwrap(), aspired, "a tag changes nothing");
+            let mut fresh =
+                MlflowSource::new(client.clone(), Wanted::parse(&at("/production")).unwrap());
+            assert_eq!(fresh.aspired().await.unwrap().unwrap(), aspired);
+            let question = json!({ "name": name.as_str(), "version": version.to_string() });
+            let found = server.api("GET", "model-versions/get", &question).await;
+            let tag = |key: &str| {
+                let tags = found["model_version"]["tags"].as_array().unwrap().iter();
+                let value = tags.filter(|tag| tag["key"] == key).map(|tag| &tag["value"]).next();
+                value.and_then(Value::as_str).map(str::to_owned)
+            };
+            assert_eq!(tag("flowgate.status").as_deref(), Some(told.status()));
+            assert_eq!(tag("flowgate.reason").as_deref(), told.reason());
+        }
     }
     for version in [1, 2] {
         client.set_alias(&name, "live", VersionId(version)).await.unwrap();

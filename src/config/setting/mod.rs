@@ -85,6 +85,8 @@ pub const ALL: &[&Setting] = &[
     &POLL_INTERVAL,
     &SIGNATURES,
     &KEEP_PREDECESSOR,
+    &TAGS,
+    &WEBHOOK_SECRET_FILE,
     &CACHE_DIR,
     &CACHE_BYTES_MAX,
     &LOG_FORMAT,

@@ -60,3 +60,27 @@ pub const KEEP_PREDECESSOR: Setting = Setting {
     meaning: "How long a version that was replaced stays in memory, so that going back to it takes \
               no load.",
 };
+
+pub const TAGS: Setting = Setting {
+    key: "registry.tags",
+    flag: "registry-tags",
+    short: None,
+    env: "FLOWGATE_REGISTRY_TAGS",
+    env_known: None,
+    default: Some("on"),
+    expected: "`on` or `off`",
+    meaning: "Whether an MLflow server is told what became of a version, as its tags \
+              `flowgate.status` and `flowgate.reason`.",
+};
+
+pub const WEBHOOK_SECRET_FILE: Setting = Setting {
+    key: "registry.webhook_secret_file",
+    flag: "webhook-secret-file",
+    short: None,
+    env: "FLOWGATE_WEBHOOK_SECRET_FILE",
+    env_known: None,
+    default: None,
+    expected: "the path of a file, and an admin port for it to be used on",
+    meaning: "Holds the secret of the webhooks that tell the admin port that a model has changed; \
+              without it none are taken.",
+};

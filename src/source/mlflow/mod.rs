@@ -12,10 +12,12 @@ mod ask;
 mod client;
 mod options;
 mod origin;
+mod promote;
 mod proxy_dir;
 mod reads;
 mod refusal;
 mod source;
+mod tell;
 mod writes;
 
 #[cfg(test)]
@@ -25,4 +27,5 @@ pub use client::Client;
 pub use options::{ClientOptions, Credentials, RetryPolicy};
 pub use proxy_dir::ProxyDir;
 pub use source::MlflowSource;
+pub use tell::TAG_PREFIX;
 pub use writes::OthersInStage;

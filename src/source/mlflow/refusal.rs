@@ -193,13 +193,14 @@ pub(super) fn broken_off(server: &str, what: &str, error: &reqwest::Error) -> Re
     RemoteError::Unreachable(format!("{server} {event} when asked about {what}: {words}{advice}"))
 }
 
-/// The start of a text, on one line and without control characters.
+/// The start of an answer that was not expected.
 pub(super) fn printable(text: &str) -> String {
-    let start: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(SHOWN_CHARS_MAX)
-        .collect();
+    line(text, SHOWN_CHARS_MAX)
+}
+
+/// The start of a text, on one line and without control characters.
+pub(super) fn line(text: &str, chars_max: usize) -> String {
+    let start: String =
+        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max).collect();
     start.split_whitespace().collect::<Vec<_>>().join(" ")
 }

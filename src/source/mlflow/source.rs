@@ -3,9 +3,10 @@
 use super::answers::{ModelVersion, RegisteredModel, Time};
 use super::client::Client;
 use super::origin::{ready, ready_model, without_query};
+use super::tell::Teller;
 use crate::mlflow::ModelUri;
 use crate::model::{ModelName, Selector, VersionId};
-use crate::source::{Aspired, Origin, SourceError, Wanted};
+use crate::source::{Aspired, Origin, SourceError, Told, Wanted};
 use crate::store::RemoteError;
 
 /// Asks MLflow for one model.
@@ -23,11 +24,13 @@ pub struct MlflowSource {
     located: Option<(String, Origin)>,
     /// A run's or logged model's answer.
     settled: Option<Aspired>,
+    /// `None` where the registry is not to be told anything.
+    teller: Option<Teller>,
 }
 
 /// What a model's aliases and stages select.
 #[derive(Debug)]
-enum Selected<'a> {
+pub(super) enum Selected<'a> {
     Version(&'a ModelVersion),
     /// Known by its number only.
     Number(u64),
@@ -39,7 +42,14 @@ impl MlflowSource {
     /// [`RetryPolicy::NEVER`](super::RetryPolicy::NEVER) is enough.
     #[must_use]
     pub fn new(client: Client, wanted: Wanted) -> Self {
-        Self { client, wanted, numbered: None, located: None, settled: None }
+        let teller = Some(Teller::default());
+        Self { client, wanted, numbered: None, located: None, settled: None, teller }
+    }
+
+    /// A source that asks and never writes.
+    #[must_use]
+    pub fn without_tags(self) -> Self {
+        Self { teller: None, ..self }
     }
 
     /// The version that should serve now; `None` when the registry answered and nothing is
@@ -68,6 +78,22 @@ impl MlflowSource {
                 let origin = self.client.origin(&uri).await.map_err(unknown)?;
                 Ok(Some(self.settle(&uri, origin)))
             }
+        }
+    }
+
+    /// Writes to the registry what became of a version of the model, as its tags `flowgate.status`
+    /// and `flowgate.reason`. Runs and logged models have none. At most two requests; none where
+    /// the same was said last, nor once the registry denied it.
+    ///
+    /// # Errors
+    /// When it could not be written. Once the registry has answered `Denied` nothing is tried any
+    /// more; a transient failure may be told again.
+    pub async fn tell(&mut self, version: VersionId, told: &Told) -> Result<(), RemoteError> {
+        match (&mut self.teller, &self.wanted) {
+            (Some(teller), Wanted::Model(ModelUri::Registered { name, .. })) => {
+                teller.tell(&self.client, name, version, told).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -156,7 +182,7 @@ fn aspired(version: u64, said: &str, origin: Origin) -> Aspired {
 
 /// The version that a selector means. The latest of a stage is the one with the highest number, not
 /// the one that came last; `latest` is the highest of all stages.
-fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
+pub(super) fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
     let known = |number: u64| model.latest_versions.iter().find(|v| v.version == number);
     let highest = |of: &dyn Fn(&&ModelVersion) -> bool| {
         model.latest_versions.iter().filter(of).max_by_key(|version| version.version)
@@ -178,7 +204,7 @@ fn select<'a>(model: &'a RegisteredModel, selector: &Selector) -> Selected<'a> {
     found.map_or(Selected::Nothing, Selected::Version)
 }
 
-fn ready_version(name: &ModelName, version: &ModelVersion) -> Result<(), RemoteError> {
+pub(super) fn ready_version(name: &ModelName, version: &ModelVersion) -> Result<(), RemoteError> {
     let what = format!("version {} of model {name}", version.version);
     ready(&what, version.status.as_deref(), version.status_message.as_deref())
 }

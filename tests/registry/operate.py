@@ -1,0 +1,166 @@
+"""What a registry and its people do with flowgate: webhooks and promotions, with the real MLflow.
+
+    target/mlflow-venv/bin/python tests/registry/operate.py
+
+Starts `mlflow server` and two flowgates: one that follows an alias and would ask only every minute,
+but takes the registry's webhooks; and one that follows a stage. `flowgate promote` moves both,
+forward and back. Environment: `FLOWGATE_BIN` (default target/debug/flowgate). Exit code 1 when
+anything is not as it should be.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from follow import BINARY, MODEL, WINE, MlflowServer, flowgate, free_port, register, until
+
+import mlflow
+from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+SECRET = "s3cr3t of the registry"
+# The registry is asked by itself every minute; what comes sooner, a webhook brought.
+POLL_INTERVAL = "60s"
+PUSHED_SECONDS = 20
+
+
+def promote(tracking: str, *arguments: str) -> str:
+    """Runs `flowgate promote`; what it says, on standard output if it went well."""
+    ended = subprocess.run(
+        [BINARY, "promote", *arguments],
+        env=os.environ | {"MLFLOW_TRACKING_URI": tracking}, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert (ended.returncode == 0) == bool(ended.stdout), ended
+    return (ended.stdout or f"{ended.returncode}: {ended.stderr}").strip()
+
+
+def serving(server: object) -> str:
+    """The version that answers."""
+    body = (WINE / "1/serving_input_example.json").read_bytes()
+    answer, found = server.exchange(
+        "POST", "/invocations", {"Content-Type": "application/json"}, body
+    )
+    assert answer.status == 200, answer
+    return found["x-model-version"]
+
+
+def create_webhook(client: MlflowClient, admin: int) -> str:
+    """A webhook for all that happens to versions; its id."""
+    version = [
+        (WebhookEntity.MODEL_VERSION, WebhookAction.CREATED),
+        (WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED),
+        (WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.DELETED),
+        (WebhookEntity.MODEL_VERSION_TAG, WebhookAction.SET),
+    ]
+    return client.create_webhook(
+        name="flowgate",
+        url=f"http://127.0.0.1:{admin}/v1/webhooks/mlflow",
+        events=[WebhookEvent(entity, action) for entity, action in version],
+        secret=SECRET,
+    ).webhook_id
+
+
+def pushes(client: MlflowClient, tracking: str, work: Path, servers: list[object]) -> None:
+    """An alias that moves is served at once, though the registry is hardly ever asked."""
+    secret = work / "secret"
+    secret.write_text(SECRET + "\n")
+    admin = free_port()
+    more = ("--poll-interval", POLL_INTERVAL, "--webhook-secret-file", str(secret))
+    server = flowgate(f"models:/{MODEL}@champion", tracking, work / "alias", admin, more)
+    servers.append(server)
+    server.wait()
+    assert serving(server) == "1"
+    webhook = create_webhook(client, admin)
+    tested = client.test_webhook(webhook)
+    assert tested.success and "no model here" in tested.response_body, tested
+    for version, how in [("2", "MLflow"), ("1", "flowgate promote"), ("2", "flowgate promote")]:
+        if how == "MLflow":
+            client.set_registered_model_alias(MODEL, "champion", version)
+        else:
+            other = {"1": "2", "2": "1"}[version]
+            said = promote(tracking, f"models:/{MODEL}", version, "--alias", "champion")
+            words = f"{MODEL} version {version} is promoted to alias champion, which version"
+            assert said == f"{words} {other} had before", said
+        took = until(
+            lambda: serving(server) == version, f"version {version} serves", PUSHED_SECONDS
+        )
+        print(f"  alias by {how}: version {version} after {took:.2f} s, asked every {POLL_INTERVAL}")
+    secret_of_another = client.update_webhook(webhook, secret="another")
+    tested = client.test_webhook(secret_of_another.webhook_id)
+    assert tested.response_status == 401, tested
+    print("  a delivery signed with another secret: 401")
+
+
+def stages(client: MlflowClient, tracking: str, work: Path, servers: list[object]) -> None:
+    """A stage moves to a version, and back; others in it are archived."""
+    server = flowgate(f"models:/{MODEL}/Production", tracking, work / "stage", free_port())
+    servers.append(server)
+    server.wait()
+    assert serving(server) == "1"
+    for version, other in [("2", "1"), ("1", "2")]:
+        said = promote(tracking, MODEL, version, "--stage", "Production")
+        assert said.endswith(f"stage Production, which version {other} had before"), said
+        took = until(lambda: serving(server) == version, f"version {version} serves")
+        stage = client.get_model_version(MODEL, other).current_stage
+        assert stage == "Archived", stage
+        print(f"  stage by flowgate promote: version {version} after {took:.2f} s")
+
+
+def refusals(client: MlflowClient, tracking: str) -> None:
+    """What cannot be promoted changes nothing, and is said in one sentence."""
+    before = client.get_registered_model(MODEL).aliases
+    for arguments, code, words in [
+        ((MODEL, "9", "--alias", "champion"), 1, "version 9 of model wine"),
+        (("absent", "1", "--stage", "Production"), 1, "version 1 of model absent"),
+        ((MODEL, "1", "--alias", "v1"), 2, "cannot be an alias"),
+    ]:
+        said = promote(tracking, *arguments)
+        assert said.startswith(f"{code}: flowgate: ") and words in said, said
+        assert said.count("\n") == 0, said
+    assert client.get_registered_model(MODEL).aliases == before
+    try:
+        client.get_model_version_by_alias(MODEL, "v1")
+    except MlflowException:
+        print("  what cannot be promoted is refused, and nothing moves")
+    else:
+        raise AssertionError("alias v1 was set")
+
+
+def operate(work: Path) -> None:
+    port = free_port()
+    tracking = f"http://127.0.0.1:{port}"
+    registry = MlflowServer(work / "registry", port)
+    servers: list[object] = []
+    try:
+        registry.wait()
+        mlflow.set_tracking_uri(tracking)
+        client = MlflowClient()
+        client.create_registered_model(MODEL)
+        for version in ["1", "2"]:
+            assert register(client, WINE / version) == version
+        client.set_registered_model_alias(MODEL, "champion", "1")
+        client.transition_model_version_stage(MODEL, "1", "Production")
+        # Until the registry has forgotten that nobody wanted to know of aliases.
+        time.sleep(1.1)
+        pushes(client, tracking, work, servers)
+        stages(client, tracking, work, servers)
+        refusals(client, tracking)
+    finally:
+        for server in [*servers, registry]:
+            server.stop()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as work:
+        operate(Path(work))
+    print("a registry and its people do with flowgate what they should")
+
+
+if __name__ == "__main__":
+    main()

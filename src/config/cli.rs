@@ -55,8 +55,9 @@ const COMMANDS: &[(&str, Command, &str)] = &[
     ("config", Command::Config, "Print the effective configuration, ready for --config"),
 ];
 
-const MODELS_HELP: &str = "A model directory, one model's folder of a directory registry, or a \
-                           whole registry, as DIR or NAME=DIR";
+const MODELS_HELP: &str = "A model directory, one model's folder of a directory registry, a \
+                           whole registry, or what MLflow calls a model: models:/NAME@ALIAS, \
+                           models:/NAME/STAGE, runs:/...; NAME=... serves it by that name";
 
 /// Reads a command line.
 ///
@@ -161,7 +162,10 @@ fn predict(bare: clap::Command) -> clap::Command {
             .long("model-uri")
             .value_name("DIR")
             .required(true)
-            .help("A model directory, or one model's folder of a directory registry"),
+            .help(
+                "A model directory, one model's folder of a directory registry, or a model of an \
+                 MLflow registry: models:/NAME@ALIAS, models:/NAME/STAGE, ...",
+            ),
     )
     .arg(
         arg('i', "input-path", "FILE", "Rows to score; `-` or nothing is standard input")
@@ -231,8 +235,9 @@ fn concerns_promote(setting: &Setting) -> bool {
 
 /// Settings that have a meaning without a server.
 fn concerns_predict(setting: &Setting) -> bool {
-    let sections = ["onnxruntime.", "log."];
-    let single = [setting::THREADS.key, setting::BACKEND.key];
+    let sections = ["onnxruntime.", "log.", "cache."];
+    let single = [&setting::THREADS, &setting::BACKEND, &setting::TRACKING_URI];
+    let single = single.map(|setting| setting.key);
     single.contains(&setting.key) || sections.iter().any(|section| setting.key.starts_with(section))
 }
 

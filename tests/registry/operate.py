@@ -10,6 +10,7 @@ anything is not as it should be.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -29,11 +30,15 @@ POLL_INTERVAL = "60s"
 PUSHED_SECONDS = 20
 
 
+# Without what concerns the tests only, of which flowgate would say that it knows no such setting.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "FLOWGATE_BIN"}
+
+
 def promote(tracking: str, *arguments: str) -> str:
     """Runs `flowgate promote`; what it says, on standard output if it went well."""
     ended = subprocess.run(
         [BINARY, "promote", *arguments],
-        env=os.environ | {"MLFLOW_TRACKING_URI": tracking}, capture_output=True, text=True,
+        env=ENVIRONMENT | {"MLFLOW_TRACKING_URI": tracking}, capture_output=True, text=True,
         timeout=120,
     )  # fmt: skip
     assert (ended.returncode == 0) == bool(ended.stdout), ended
@@ -132,6 +137,24 @@ def refusals(client: MlflowClient, tracking: str) -> None:
         raise AssertionError("alias v1 was set")
 
 
+def batches(tracking: str, work: Path) -> None:
+    """The version of an alias is checked, and scores a file, without a server."""
+    where = ("--tracking-uri", tracking, "--cache-dir", str(work / "batch"))
+    uri = f"models:/{MODEL}@champion"
+    command = [BINARY, "check", uri, *where]
+    checked = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert checked.returncode == 0 and checked.stdout.startswith(f"{MODEL}/2: ok"), checked
+    example = json.loads((WINE / "2" / "input_example.json").read_text())
+    body = json.dumps({"dataframe_split": example})
+    command = [BINARY, "predict", "-m", uri, *where]
+    scored = subprocess.run(
+        command, env=ENVIRONMENT, input=body, capture_output=True, text=True
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert len(json.loads(scored.stdout)["predictions"]) == len(example["data"]), scored.stdout
+    print("  check and predict take the version of an alias")
+
+
 def operate(work: Path) -> None:
     port = free_port()
     tracking = f"http://127.0.0.1:{port}"
@@ -151,6 +174,7 @@ def operate(work: Path) -> None:
         pushes(client, tracking, work, servers)
         stages(client, tracking, work, servers)
         refusals(client, tracking)
+        batches(tracking, work)
     finally:
         for server in [*servers, registry]:
             server.stop()

@@ -18,7 +18,7 @@ use crate::batch::InferencePool;
 use crate::config::{Config, Environment, StartOptions};
 use crate::lifecycle::{
     Backoff, Event, FollowOptions, Manager, ManagerError, ManagerOptions, Message, ModelReport,
-    Outlook, Policy, Reports, SwapPolicy, follow,
+    Outlook, Policy, Reports, SwapPolicy, Tellers, follow,
 };
 use crate::model::ModelName;
 use crate::servable::{LiveTable, Pending};
@@ -51,12 +51,14 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let secret = webhook_secret(&config.registry)?;
     let Models { registered, loader } = find_all(config, environment)?;
     let exposition = Exposition::default();
+    let tellers = Tellers::default();
     let options = ManagerOptions {
         policy: policy(config),
         models: registered.iter().map(|one| one.name.clone()).collect(),
         loader,
         drain_time_max: config.server.request_timeout,
         exposition: exposition.clone(),
+        tellers,
     };
     let (manager, messages) = Manager::start(options).map_err(|error| match error {
         ManagerError::Table(error) => Failure::Usage(error.to_string()),

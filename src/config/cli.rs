@@ -156,17 +156,10 @@ fn predict(bare: clap::Command) -> clap::Command {
         Arg::new(long).short(short).long(long).value_name(value).help(help)
     };
     let path = value_parser!(PathBuf);
-    bare.arg(
-        Arg::new("models")
-            .short('m')
-            .long("model-uri")
-            .value_name("DIR")
-            .required(true)
-            .help(
-                "A model directory, one model's folder of a directory registry, or a model of an \
+    bare.arg(Arg::new("models").short('m').long("model-uri").value_name("DIR").required(true).help(
+        "A model directory, one model's folder of a directory registry, or a model of an \
                  MLflow registry: models:/NAME@ALIAS, models:/NAME/STAGE, ...",
-            ),
-    )
+    ))
     .arg(
         arg('i', "input-path", "FILE", "Rows to score; `-` or nothing is standard input")
             .value_parser(path.clone()),

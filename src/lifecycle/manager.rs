@@ -18,9 +18,9 @@ use super::loader::{Loader, Order};
 use super::loader_thread::LoaderThread;
 use super::metrics::Metrics;
 use super::reports::{Board, ModelReport, Reports};
+use super::verdicts::{Tellers, Verdicts};
 use super::{
-    Action, Answer, AttemptId, Event, Lifecycle, ModelState, Policy, Purpose, Verdict, Version,
-    compare, step,
+    Action, AttemptId, Event, Lifecycle, ModelState, Policy, Purpose, Version, compare, step,
 };
 
 /// Messages that wait for the manager, at most: who has more to tell waits.
@@ -53,6 +53,8 @@ pub struct ManagerOptions {
     pub drain_time_max: Duration,
     /// Where the lifecycle's metrics are shown.
     pub exposition: Exposition,
+    /// Which registries are told what becomes of versions.
+    pub tellers: Tellers,
 }
 
 /// Owns what is loaded and decides, by [`step`], what serves.
@@ -69,7 +71,9 @@ pub struct Manager {
     lately: Lately,
     table: Arc<LiveTable>,
     board: Board,
-    metrics: Metrics,
+    verdicts: Verdicts,
+    /// The version that was replaced last, until that is reported.
+    replaced: Option<VersionId>,
     /// Dropped before the loader, which else could wait for ever to be heard.
     messages: Receiver<Message>,
     loader: LoaderThread,
@@ -105,7 +109,8 @@ impl Manager {
     /// # Errors
     /// When there is no model, two have one name, or the system refuses a thread.
     pub fn start(options: ManagerOptions) -> Result<(Self, Sender<Message>), ManagerError> {
-        let ManagerOptions { policy, models, loader, drain_time_max, exposition } = options;
+        let ManagerOptions { policy, models, loader, drain_time_max, exposition, tellers } =
+            options;
         let none = models.iter().map(|name| (name.clone(), None)).collect();
         let table = Arc::new(LiveTable::new(ServingTable::of(none)?));
         let last_known: Vec<_> =
@@ -125,7 +130,8 @@ impl Manager {
             lately: Lately::default(),
             table,
             board,
-            metrics,
+            verdicts: Verdicts { metrics, tellers },
+            replaced: None,
             loader,
             messages,
         };
@@ -185,14 +191,13 @@ impl Manager {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Event(event) => {
-                self.tell_of_registry(&event);
-                self.measure(&event);
+                self.verdicts.heard(&event, &self.state);
                 self.step(event);
             }
             Message::Loaded { model, attempt, version } => {
                 self.versions.insert(attempt, version);
                 let event = Event::Loaded { model, attempt };
-                self.measure(&event);
+                self.verdicts.heard(&event, &self.state);
                 self.step(event);
             }
         }
@@ -229,24 +234,7 @@ impl Manager {
                     is_cancelled.store(true, Ordering::Relaxed);
                 }
             }
-            Action::Publish { model, attempt } => {
-                let serving = self.state.model(&model).and_then(ModelState::serving);
-                if let Some(serving) = serving {
-                    self.loader.remember(model.clone(), serving.version.clone());
-                }
-                let mut is_swap = false;
-                if let Some(old) = self.published.insert(model.clone(), attempt)
-                    && let Some(version) = self.versions.get(&old)
-                {
-                    let observed = version.servable.tally().observed();
-                    self.lately.replaced(model.clone(), old, observed);
-                    is_swap = true;
-                }
-                self.store();
-                if let (Some(state), true) = (self.state.model(&model), is_swap) {
-                    self.metrics.published(&model, state);
-                }
-            }
+            Action::Publish { model, attempt } => self.publish(model, attempt),
             Action::Withdraw { model, attempt } => {
                 self.published.remove(&model);
                 self.lately.forget(attempt);
@@ -255,37 +243,28 @@ impl Manager {
             Action::Close { attempt } => self.close(attempt),
             Action::Unload { attempt } => self.unload(attempt),
             Action::Report { model, version, verdict } => {
+                let replaced = self.replaced.take();
                 if let Some(state) = self.state.model(&model) {
-                    tell(&model, version.version, &verdict, state);
-                    self.metrics.told(&model, &verdict, state);
+                    self.verdicts.tell(&model, version.version, &verdict, state, replaced);
                 }
             }
         }
     }
 
-    /// Measures what a loading version has left behind, before the event moves it on.
-    fn measure(&self, event: &Event) {
-        match event {
-            Event::Aspired { model, answer } => self.metrics.polled(model, answer),
-            Event::Progress { model, attempt, .. }
-            | Event::Loaded { model, attempt }
-            | Event::Failed { model, attempt, .. } => {
-                let loading = self.state.model(model).and_then(ModelState::loading);
-                if let Some(loading) = loading.filter(|loading| loading.id == *attempt) {
-                    self.metrics.left(model, loading.state, loading.since);
-                }
-            }
-            _ => {}
+    fn publish(&mut self, model: ModelName, attempt: AttemptId) {
+        let serving = self.state.model(&model).and_then(ModelState::serving);
+        if let Some(serving) = serving {
+            self.loader.remember(model.clone(), serving.version.clone());
         }
-    }
-
-    /// Says in the log when a registry begins to be of no use while something serves. At the start
-    /// it is said by who waits for the first version.
-    fn tell_of_registry(&self, event: &Event) {
-        let Event::Aspired { model, answer: Answer::Error(cause) } = event else { return };
-        let Some(state) = self.state.model(model) else { return };
-        if state.trouble() != Some(cause) && state.serving().is_some() {
-            tracing::warn!(%model, cause, "the registry is of no use; what serves goes on serving");
+        let old = self.published.insert(model.clone(), attempt);
+        if let Some((old, version)) = old.and_then(|old| Some((old, self.versions.get(&old)?))) {
+            let observed = version.servable.tally().observed();
+            self.lately.replaced(model.clone(), old, observed);
+            self.replaced = Some(version.servable.id().version);
+        }
+        self.store();
+        if let (Some(state), Some(_)) = (self.state.model(&model), self.replaced) {
+            self.verdicts.metrics.published(&model, state);
         }
     }
 
@@ -369,26 +348,5 @@ impl Manager {
             Some(ModelReport { name: name.clone(), state, version })
         };
         self.board.show(self.models.iter().filter_map(report).collect());
-    }
-}
-
-/// Says in the log what became of a version.
-fn tell(model: &ModelName, version: VersionId, verdict: &Verdict, state: &ModelState) {
-    let serves = state.serving().map(|serving| serving.version.version.0);
-    match verdict {
-        Verdict::Accepted if state.is_fallback() => tracing::error!(
-            %model, %version,
-            "the last known version serves; the one that should could not be asked for, or loaded"
-        ),
-        Verdict::Accepted => tracing::info!(%model, %version, "serving"),
-        Verdict::Refused { at, cause, retry_at: None } => {
-            tracing::error!(%model, %version, ?at, cause, serves, "refused");
-        }
-        Verdict::Refused { at, cause, retry_at: Some(_) } => {
-            tracing::warn!(%model, %version, ?at, cause, serves, "not loaded; it is tried again");
-        }
-        Verdict::RolledBack { to, cause } => {
-            tracing::warn!(%model, %version, %to, cause, "rolled back");
-        }
     }
 }

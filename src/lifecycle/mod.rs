@@ -36,6 +36,7 @@ mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 mod version;
 
 pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
@@ -51,4 +52,5 @@ pub use state::{
     RefusalKind,
 };
 pub use step::step;
+pub use verdicts::{Tellers, ToldOf};
 pub use version::Version;

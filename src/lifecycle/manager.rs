@@ -234,7 +234,7 @@ impl Manager {
                     is_cancelled.store(true, Ordering::Relaxed);
                 }
             }
-            Action::Publish { model, attempt } => self.publish(model, attempt),
+            Action::Publish { model, attempt } => self.publish(&model, attempt),
             Action::Withdraw { model, attempt } => {
                 self.published.remove(&model);
                 self.lately.forget(attempt);
@@ -251,7 +251,7 @@ impl Manager {
         }
     }
 
-    fn publish(&mut self, model: ModelName, attempt: AttemptId) {
+    fn publish(&mut self, model: &ModelName, attempt: AttemptId) {
         let serving = self.state.model(&model).and_then(ModelState::serving);
         if let Some(serving) = serving {
             self.loader.remember(model.clone(), serving.version.clone());

@@ -93,10 +93,10 @@ impl<'a> Reach<'a> {
         }
         let source = if uri.starts_with(SQLITE) {
             let options = SqliteOptions { uri, wanted, workspace, artifact_root };
-            SqliteSource::new(options).map(Source::Sqlite)
+            SqliteSource::new(options).map(Source::from)
         } else {
             let options = FileStoreOptions { root: uri, wanted, workspace, artifact_root };
-            FileStoreSource::new(options).map(Source::FileStore)
+            FileStoreSource::new(options).map(Source::from)
         };
         source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
     }
@@ -205,7 +205,7 @@ fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failu
             settle: SETTLE,
         };
         let name = model.name.clone().unwrap_or(name);
-        Registered { name, source: Source::Directory(DirectorySource::new(options)) }
+        Registered { name, source: DirectorySource::new(options).into() }
     });
     Ok(registered.collect())
 }

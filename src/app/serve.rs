@@ -16,7 +16,7 @@ use crate::batch::InferencePool;
 use crate::config::{Config, Environment};
 use crate::lifecycle::{
     Backoff, Event, FollowOptions, Manager, ManagerError, ManagerOptions, Message, ModelReport,
-    Policy, Reports, SwapPolicy, follow,
+    Policy, Readers, Reports, SwapPolicy, follow,
 };
 use crate::model::ModelName;
 use crate::servable::Pending;
@@ -66,6 +66,12 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         sources.iter().map(|one| (one.name.clone(), Arc::default())).collect();
     let view = Arc::new(admin_view(reports, Arc::clone(&pool), polls.clone(), messages.clone()));
 
+    let readers = Readers::default();
+    let follow_options = FollowOptions {
+        interval: config.registry.poll_interval,
+        time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
+        readers: readers.clone(),
+    };
     System::new().block_on(async {
         let ServerOptions { host, port, .. } = &config.server;
         let listening = listen(&config.server, table, Arc::clone(&pool)).map_err(|error| {
@@ -83,13 +89,9 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         if let Some(Listening { address, .. }) = &admin {
             say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
         }
-        let follow_options = FollowOptions {
-            interval: config.registry.poll_interval,
-            time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
-        };
         for Registered { name, source } in sources {
             let poll = polls.get(&name).cloned().unwrap_or_default();
-            rt::spawn(follow(name, source, follow_options, poll, messages.clone()));
+            rt::spawn(follow(name, source, follow_options.clone(), poll, messages.clone()));
         }
         drop(messages);
         rt::spawn(manager.run());
@@ -97,6 +99,10 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     })?;
 
     let left = pool.close(Instant::now() + JOIN_GRACE);
+    let hanging = readers.close(Instant::now() + JOIN_GRACE);
+    if hanging > 0 {
+        tracing::warn!(looks = hanging, "stopped while a registry of files does not answer");
+    }
     if left > 0 {
         tracing::warn!(requests = left, "stopped with requests unfinished");
     }

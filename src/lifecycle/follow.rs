@@ -5,39 +5,64 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 use crate::model::ModelName;
-use crate::source::{Hint, Source, SourceError};
+use crate::source::{Source, SourceError};
 
-use super::{Answer, Event, Message};
+use super::ask::{Ask, Files, Remote};
+use super::{Answer, Event, Message, Readers};
 
 /// A registry that fails is asked less often, but never less than once in so many intervals.
 const SLOWER_MAX: u32 = 12;
 
+/// Least time from an answer to the next question: a directory in which a thousand things change a
+/// second is not read a thousand times.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
 /// When a registry is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct FollowOptions {
     /// Between two questions; up to a tenth more or less, by chance, so that many servers do not
     /// ask at once.
     pub interval: Duration,
     /// One question.
     pub time_max: Duration,
+    /// Who looks at files.
+    pub readers: Readers,
 }
 
 /// Asks a model's registry until the manager is gone: regularly, when its files change, and when
-/// `poll` says so.
+/// `poll` says so. Never blocks, and does not end by whatever the registry does.
 pub async fn follow(
     model: ModelName,
-    mut source: Source,
+    source: Source,
     options: FollowOptions,
     poll: Arc<Notify>,
     messages: Sender<Message>,
 ) {
-    let places = source.places();
-    let mut hint = (!places.is_empty()).then(|| Hint::watch(places));
+    match source {
+        Source::Mlflow(source) => {
+            keep_asking(model, Remote(source), &options, &poll, &messages).await;
+        }
+        Source::Files(source) => {
+            let files = Files::new(source, &options.readers);
+            keep_asking(model, files, &options, &poll, &messages).await;
+        }
+    }
+}
+
+pub(super) async fn keep_asking(
+    model: ModelName,
+    mut registry: impl Ask,
+    options: &FollowOptions,
+    poll: &Notify,
+    messages: &Sender<Message>,
+) {
     let mut failures = 0_u32;
     loop {
-        let asked = tokio::time::timeout(options.time_max, source.aspired()).await;
+        let asked = tokio::time::timeout(options.time_max, registry.ask()).await;
+        let answered_at = Instant::now();
         let answer = match asked {
             Ok(Ok(Some(aspired))) => Answer::Version(aspired),
             Ok(Ok(None)) => Answer::Nothing,
@@ -53,18 +78,14 @@ pub async fn follow(
             return;
         }
         let regular = wait(options.interval, failures, fastrand::f64());
-        let wait = source.settles_in().map_or(regular, |soon| soon.min(regular));
-        let changed = async {
-            match &mut hint {
-                Some(hint) => hint.changed().await,
-                None => std::future::pending().await,
-            }
-        };
+        let wait = registry.settles_in().map_or(regular, |soon| soon.min(regular));
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = changed => {}
+            () = tokio::time::sleep_until(answered_at + wait) => {}
+            () = registry.stirred() => {}
             () = poll.notified() => {}
         }
+        // Whatever changes meanwhile is there when it is looked at.
+        tokio::time::sleep_until(answered_at + PAUSE_MIN).await;
     }
 }
 

@@ -20,6 +20,7 @@
 //! 8. What was quarantined stays out until the registry says something new about it or an operator
 //!    asks for it.
 
+mod ask;
 mod event;
 mod fetcher;
 mod follow;
@@ -27,6 +28,7 @@ mod loader;
 mod manager;
 mod policy;
 mod probation;
+mod readers;
 mod settle;
 mod state;
 mod step;
@@ -41,6 +43,7 @@ pub use loader::Plan;
 pub use manager::{First, Manager, ManagerError, ManagerOptions, Message, ModelReport, Reports};
 pub use policy::{Backoff, Policy, SwapPolicy};
 pub use probation::{Health, Latencies, Observed, compare};
+pub use readers::Readers;
 pub use state::{
     Attempt, Happening, Lifecycle, ModelState, Note, Pin, PinCause, Purpose, Refusal, RefusalKind,
 };

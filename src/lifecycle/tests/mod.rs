@@ -1,5 +1,6 @@
 //! One model, step by step: what an event leads to.
 
+mod follow;
 mod promotions;
 mod refusals;
 mod returns;

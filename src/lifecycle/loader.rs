@@ -17,7 +17,7 @@ use crate::source::Aspired;
 use crate::store::ModelDir;
 
 use super::fetcher::{Fetched, Fetcher};
-use super::{AttemptId, Event, Message, Version, VersionState};
+use super::{AttemptId, Event, Message, Version, VersionState, room};
 
 /// How often a fetch looks whether anybody still wants it.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
@@ -216,6 +216,12 @@ impl Worker {
                 return Err(Refused::for_good(at, &cause));
             }
         }
+        // Memory may be free a little later.
+        room::check(&dir).map_err(|cause| Refused {
+            at,
+            cause: cause.to_string(),
+            is_transient: true,
+        })?;
 
         let at = VersionState::Loading;
         self.enter(order, at)?;

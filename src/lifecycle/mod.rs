@@ -29,6 +29,7 @@ mod manager;
 mod policy;
 mod probation;
 mod readers;
+mod room;
 mod settle;
 mod state;
 mod step;

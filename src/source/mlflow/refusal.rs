@@ -145,6 +145,10 @@ impl Refusal<'_> {
             );
         }
         let advice = match self.credentials {
+            None if ask.signed.is_some() => {
+                "the address that the MLflow server signed for it is not accepted (any more)"
+                    .to_owned()
+            }
             None => "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or \
                  MLFLOW_TRACKING_TOKEN (they are sent to the tracking and the registry server only)"
                 .to_owned(),

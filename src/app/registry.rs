@@ -110,10 +110,10 @@ impl<'a> Reach<'a> {
         }
         let source = if uri.starts_with(SQLITE) {
             let options = SqliteOptions { uri, wanted, workspace, artifact_root };
-            SqliteSource::new(options).map(Source::Sqlite)
+            SqliteSource::new(options).map(Source::from)
         } else {
             let options = FileStoreOptions { root: uri, wanted, workspace, artifact_root };
-            FileStoreSource::new(options).map(Source::FileStore)
+            FileStoreSource::new(options).map(Source::from)
         };
         source.map(Some).map_err(|error| Failure::Usage(error.to_string()))
     }
@@ -234,7 +234,7 @@ fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failu
         };
         let place = options.path.clone();
         let name = model.name.clone().unwrap_or(name);
-        let source = Source::Directory(DirectorySource::new(options));
+        let source = DirectorySource::new(options).into();
         Registered { name, place, follows: None, source, needs_example: is_registry }
     });
     Ok(registered.collect())

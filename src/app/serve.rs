@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::rt::{self, System};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::batch::InferencePool;
 use crate::config::{Config, Environment, StartOptions};
 use crate::lifecycle::{
-    Backoff, Event, FollowOptions, Manager, ManagerError, ManagerOptions, Message, ModelReport,
-    Outlook, Policy, Reports, SwapPolicy, Tellers, follow,
+    Backoff, Event, FollowOptions, Followed, Manager, ManagerError, ManagerOptions, Message,
+    ModelReport, Outlook, Policy, Readers, Reports, SwapPolicy, Tellers, ToldOf, follow,
 };
 use crate::model::ModelName;
 use crate::servable::{LiveTable, Pending};
@@ -26,6 +26,7 @@ use crate::server::{
     AdminOptions, AdminView, Control, Controlled, Listening, Readiness, listen, listen_admin,
 };
 
+use crate::source::Source;
 use crate::telemetry::Exposition;
 
 use super::models::{Models, find_all};
@@ -51,7 +52,7 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let secret = webhook_secret(&config.registry)?;
     let Models { registered, loader } = find_all(config, environment)?;
     let exposition = Exposition::default();
-    let tellers = Tellers::default();
+    let (tellers, untold) = tellers(&registered);
     let options = ManagerOptions {
         policy: policy(config),
         models: registered.iter().map(|one| one.name.clone()).collect(),
@@ -82,18 +83,19 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let view = Arc::new(view);
     let serving = Serving { config, table: manager.table(), pool: Arc::clone(&pool), view };
 
+    let readers = Readers::default();
+    let follow_options = FollowOptions {
+        interval: config.registry.poll_interval,
+        time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
+        readers: readers.clone(),
+    };
     System::new().block_on(async {
         let admin = open_admin(config.admin.as_ref(), &serving.view)?;
         let mut stop = StopSignals::new().map_err(server_failed)?;
         let places: HashMap<_, _> =
             registered.iter().map(|one| (one.name.clone(), one.place.clone())).collect();
-        let follow_options = FollowOptions {
-            interval: config.registry.poll_interval,
-            time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
-        };
-        for Registered { name, source, .. } in registered {
-            let poll = polls.get(&name).cloned().unwrap_or_default();
-            rt::spawn(follow(name, source, follow_options, poll, messages.clone()));
+        for followed in followed(registered, &polls, untold) {
+            rt::spawn(follow(followed, follow_options.clone(), messages.clone()));
         }
         drop(messages);
         rt::spawn(manager.run());
@@ -108,11 +110,44 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         serving.run(&reports, admin, stop).await
     })?;
 
+    join(&pool, &readers);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for threads to end, but not for ever.
+fn join(pool: &InferencePool<Pending>, readers: &Readers) {
     let left = pool.close(Instant::now() + JOIN_GRACE);
     if left > 0 {
         tracing::warn!(requests = left, "stopped with requests unfinished");
     }
-    Ok(ExitCode::SUCCESS)
+    let hanging = readers.close(Instant::now() + JOIN_GRACE);
+    if hanging > 0 {
+        tracing::warn!(looks = hanging, "stopped while a registry of files does not answer");
+    }
+}
+
+/// What is to be told to registries, by model.
+type Untold = HashMap<ModelName, Receiver<ToldOf>>;
+
+/// Ways to the registries that take verdicts, and their other ends.
+fn tellers(registered: &[Registered]) -> (Tellers, Untold) {
+    let mut tellers = Tellers::default();
+    let told = registered.iter().filter(|one| matches!(one.source, Source::Mlflow(_)));
+    let untold = told.map(|one| (one.name.clone(), tellers.add(one.name.clone()))).collect();
+    (tellers, untold)
+}
+
+/// Models and their registries, with what connects them to the rest.
+fn followed(
+    registered: Vec<Registered>,
+    polls: &HashMap<ModelName, Arc<Notify>>,
+    mut untold: Untold,
+) -> impl Iterator<Item = Followed> {
+    registered.into_iter().map(move |Registered { name, source, .. }| {
+        let poll = polls.get(&name).cloned().unwrap_or_default();
+        let verdicts = untold.remove(&name);
+        Followed { model: name, source, poll, verdicts }
+    })
 }
 
 /// Waits until every model serves, or cannot.

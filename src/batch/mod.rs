@@ -20,7 +20,7 @@ mod split;
 mod threads;
 mod turn;
 
-pub use contain::contain;
+pub use contain::{contain, message_of};
 pub use express::ExpressLane;
 pub use handover::Handover;
 pub use job::{Computed, Failure, Job, Lap, Request, Stages};

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::Health;
 use crate::model::{ModelName, VersionId};
 use crate::source::Aspired;
+use crate::store::Quarantined;
 
 /// One try to bring a version to serve. Numbers are never used again within a process, over all
 /// models.
@@ -45,8 +46,9 @@ impl VersionState {
 pub enum Event {
     /// The model is to be served from now on; before any other event about it. `remembered` are
     /// versions that served before the process began, the latest last: nothing of them is loaded
-    /// yet, and they serve only while the registry's own choice cannot.
-    Start { model: ModelName, remembered: Vec<Aspired> },
+    /// yet, and they serve only while the registry's own choice cannot. `quarantined` are versions
+    /// that did worse than the one before them then.
+    Start { model: ModelName, remembered: Vec<Aspired>, quarantined: Vec<Quarantined> },
     /// The registry was asked, whether anything changed or not.
     Aspired { model: ModelName, answer: Answer },
     /// The loader begins with a stage: one of the states before `Available`.

@@ -1,14 +1,18 @@
 //! From where a registry says that a version's files are to a directory on this machine.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{ModelName, VersionId};
 use crate::source::{Aspired, Client, ObjectDir, ObjectOptions, Origin, ProxyDir};
 use crate::store::{
-    About, Cache, CacheKey, FetchError, Held, LastKnown, RemoteError, without_secrets,
+    About, Cache, CacheKey, FetchError, Held, LastKnown, Quarantined, RemoteError, without_secrets,
 };
+
+/// Longest text of an error, in characters.
+const TEXT_CHARS_MAX: usize = 500;
 
 /// Fetches versions into the cache.
 pub struct Fetcher {
@@ -28,13 +32,14 @@ pub struct Fetched {
     pub held: Option<Held>,
 }
 
-/// Why a version's files are not here.
+/// Why a version's files are not here: in one line of no more than 500 characters, whatever a store
+/// or a server had to say.
 #[derive(Debug, thiserror::Error)]
 pub enum FetcherError {
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
+    #[error("{}", brief(.0))]
+    Fetch(FetchError),
+    #[error("{}", brief(.0))]
+    Remote(RemoteError),
     #[error("there is no directory to fetch models into; name one with --cache-dir")]
     NoCache,
     #[error(
@@ -42,6 +47,18 @@ pub enum FetcherError {
         without_secrets(.0)
     )]
     NoServer(String),
+}
+
+impl From<FetchError> for FetcherError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
+}
+
+impl From<RemoteError> for FetcherError {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(error)
+    }
 }
 
 impl FetcherError {
@@ -107,6 +124,27 @@ impl Fetcher {
         }
     }
 
+    /// Keeps for the next start which versions of a model may not serve, in place of what was kept;
+    /// of more than eight the last ones.
+    pub fn keep_quarantined(&self, model: &ModelName, versions: &[Quarantined]) {
+        let Some((cache, identity)) = self.kept(model) else { return };
+        if let Err(error) = cache.keep_quarantined(identity, versions) {
+            tracing::warn!(%model, %error, "after a restart its quarantine would be forgotten");
+        }
+    }
+
+    /// The versions of a model that may not serve as long as the registry says the same of them,
+    /// as they were kept: the latest last.
+    #[must_use]
+    pub fn quarantined(&self, model: &ModelName) -> Vec<Quarantined> {
+        self.kept(model).map_or_else(Vec::new, |(cache, identity)| cache.quarantined(identity))
+    }
+
+    /// Where things are kept about a model, and under which name.
+    fn kept(&self, model: &ModelName) -> Option<(&Cache, &str)> {
+        Some((self.cache.as_deref()?, self.identities.get(model)?))
+    }
+
     /// What a model served last, if its files are still in the cache.
     #[must_use]
     pub fn last_known(&self, model: &ModelName) -> Option<Aspired> {
@@ -118,6 +156,32 @@ impl Fetcher {
     }
 }
 
+/// A text in one line, cut where it is long.
+fn brief(text: &dyn Display) -> String {
+    let text = text.to_string();
+    let words: Vec<&str> = text.split(|c: char| c.is_control() || c.is_whitespace()).collect();
+    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{} ...", &line[..end]),
+        None => line,
+    }
+}
+
 fn about(model: &ModelName, version: VersionId, uri: &str) -> About {
     About { model: model.clone(), version, origin: uri.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_of_bounded_length() {
+        let page = format!("the store answered 500: <html>\r\n\t<p>{}", "ö".repeat(100_000));
+        let text = FetcherError::from(RemoteError::Unreachable(page)).to_string();
+        assert!(text.starts_with("the store answered 500: <html> <p>ö"), "{text}");
+        assert!(text.ends_with("ö ...") && text.chars().count() < 510, "{text}");
+        let short = FetcherError::from(RemoteError::Missing("a file".to_owned()));
+        assert_eq!(short.to_string(), "a file does not exist");
+    }
 }

@@ -4,43 +4,81 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::Instant;
 
 use crate::model::ModelName;
-use crate::source::{Hint, Source, SourceError};
+use crate::source::{Source, SourceError};
 
-use super::{Answer, Event, Message};
+use super::ask::{Ask, Files, Remote};
+use super::untold::Untold;
+use super::{Answer, Event, Message, Readers, ToldOf};
 
 /// A registry that fails is asked less often, but never less than once in so many intervals.
 const SLOWER_MAX: u32 = 12;
 
+/// Least time from an answer to the next question: a directory in which a thousand things change a
+/// second is not read a thousand times.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
 /// When a registry is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct FollowOptions {
     /// Between two questions; up to a tenth more or less, by chance, so that many servers do not
     /// ask at once.
     pub interval: Duration,
     /// One question.
     pub time_max: Duration,
+    /// Who looks at files.
+    pub readers: Readers,
+}
+
+/// A model and its registry.
+pub struct Followed {
+    pub model: ModelName,
+    pub source: Source,
+    /// Says that now is a good time to ask.
+    pub poll: Arc<Notify>,
+    /// What the registry is to be told.
+    pub verdicts: Option<Receiver<ToldOf>>,
 }
 
 /// Asks a model's registry until the manager is gone: regularly, when its files change, and when
-/// `poll` says so.
-pub async fn follow(
+/// its `poll` says so. Tells it what became of versions. Never blocks, and does not end by whatever
+/// the registry does.
+pub async fn follow(followed: Followed, options: FollowOptions, messages: Sender<Message>) {
+    let Followed { model, source, poll, verdicts } = followed;
+    let lines = Lines { poll, untold: Untold::new(verdicts), messages };
+    match source {
+        Source::Mlflow(source) => keep_asking(model, Remote(source), &options, lines).await,
+        Source::Files(source) => {
+            let files = Files::new(source, &options.readers);
+            keep_asking(model, files, &options, lines).await;
+        }
+    }
+}
+
+/// What connects the one who asks with the others.
+pub(super) struct Lines {
+    pub(super) poll: Arc<Notify>,
+    pub(super) untold: Untold,
+    pub(super) messages: Sender<Message>,
+}
+
+pub(super) async fn keep_asking(
     model: ModelName,
-    mut source: Source,
-    options: FollowOptions,
-    poll: Arc<Notify>,
-    messages: Sender<Message>,
+    mut registry: impl Ask,
+    options: &FollowOptions,
+    lines: Lines,
 ) {
-    let places = source.places();
-    let mut hint = (!places.is_empty()).then(|| Hint::watch(places));
+    let Lines { poll, mut untold, messages } = lines;
     let mut failures = 0_u32;
     loop {
-        let asked = tokio::time::timeout(options.time_max, source.aspired()).await;
+        let asked = tokio::time::timeout(options.time_max, registry.ask()).await;
+        let answered_at = Instant::now();
         let answer = match asked {
             Ok(Ok(Some(aspired))) => Answer::Version(aspired),
-            Ok(Ok(None)) if source.settles_in().is_some() => Answer::Soon,
+            Ok(Ok(None)) if registry.settles_in().is_some() => Answer::Soon,
             Ok(Ok(None)) => Answer::Nothing,
             Ok(Err(error)) => failed(&model, &error, failures),
             Err(_elapsed) => {
@@ -55,18 +93,19 @@ pub async fn follow(
             return;
         }
         let regular = wait(options.interval, failures, fastrand::f64());
-        let wait = source.settles_in().map_or(regular, |soon| soon.min(regular));
-        let changed = async {
-            match &mut hint {
-                Some(hint) => hint.changed().await,
-                None => std::future::pending().await,
+        let wait = registry.settles_in().map_or(regular, |soon| soon.min(regular));
+        loop {
+            // What did not arrive before a question may after it.
+            untold.tell(&model, &mut registry, options.time_max).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(answered_at + wait) => break,
+                () = registry.stirred() => break,
+                () = poll.notified() => break,
+                () = untold.arrived() => {}
             }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = changed => {}
-            () = poll.notified() => {}
         }
+        // Whatever changes meanwhile is there when it is looked at.
+        tokio::time::sleep_until(answered_at + PAUSE_MIN).await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::source::Aspired;
 use crate::store::ModelDir;
 
 use super::fetcher::{Fetched, Fetcher};
-use super::{Version, VersionState};
+use super::{Version, VersionState, room};
 
 /// How often a fetch looks whether anybody still wants it.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
@@ -37,6 +37,8 @@ pub struct Order {
     pub aspired: Aspired,
     /// What the clients of the published version rely on.
     pub replaces: Option<Signature>,
+    /// Whether another version serves meanwhile.
+    pub is_beside: bool,
     /// Set when nobody wants the version any more.
     pub is_cancelled: Arc<AtomicBool>,
 }
@@ -63,7 +65,7 @@ impl Order {
     /// An order that replaces nothing and that nobody takes back.
     #[must_use]
     pub fn new(model: ModelName, aspired: Aspired) -> Self {
-        Self { model, aspired, replaces: None, is_cancelled: Arc::default() }
+        Self { model, aspired, replaces: None, is_beside: false, is_cancelled: Arc::default() }
     }
 }
 
@@ -142,6 +144,14 @@ impl Loader {
                 );
                 return Err(Refused::for_good(at, &cause));
             }
+        }
+        // What serves must not be put at risk. Memory may be free a little later.
+        if order.is_beside {
+            room::check(&dir).map_err(|cause| Refused {
+                at,
+                cause: cause.to_string(),
+                is_transient: true,
+            })?;
         }
 
         let at = VersionState::Loading;

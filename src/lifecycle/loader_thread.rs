@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 use crate::batch::contain;
 use crate::model::ModelName;
 use crate::source::Aspired;
+use crate::store::Quarantined;
 
 use super::loader::{Loader, Order, Refused};
 use super::{AttemptId, Event, Message, Version, VersionState};
@@ -26,6 +27,7 @@ enum Task {
     Load(AttemptId, Order),
     Free(Arc<Version>, ModelName, AttemptId),
     Remember(ModelName, Aspired),
+    Quarantine(ModelName, Vec<Quarantined>),
 }
 
 /// The thread `loader-0`. Ends when it is dropped and has done what it was told; a load that takes
@@ -65,6 +67,11 @@ impl LoaderThread {
     /// Keeps for the next start what a model serves.
     pub(super) fn remember(&self, model: ModelName, aspired: Aspired) {
         self.send(Task::Remember(model, aspired));
+    }
+
+    /// Keeps for the next start which versions of a model did worse than the one before them.
+    pub(super) fn quarantine(&self, model: ModelName, versions: Vec<Quarantined>) {
+        self.send(Task::Quarantine(model, versions));
     }
 
     fn send(&self, task: Task) {
@@ -112,6 +119,9 @@ impl Worker {
         match task {
             Task::Load(attempt, order) => self.load(attempt, &order),
             Task::Remember(model, aspired) => self.loader.fetcher().remember(&model, &aspired),
+            Task::Quarantine(model, versions) => {
+                self.loader.fetcher().keep_quarantined(&model, &versions);
+            }
             Task::Free(version, model, attempt) => {
                 let name = model.to_string();
                 let _logged = contain(&name, || drop(version));

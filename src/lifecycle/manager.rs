@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::model::{ModelName, VersionId};
 use crate::servable::{LiveTable, Servable, ServingTable, TableError};
+use crate::store::Quarantined;
 use crate::telemetry::Exposition;
 
 use super::lately::{Lately, SAMPLE_INTERVAL};
@@ -72,6 +73,8 @@ pub struct Manager {
     table: Arc<LiveTable>,
     board: Board,
     verdicts: Verdicts,
+    /// As it is kept for the next start.
+    quarantined: HashMap<ModelName, Vec<Quarantined>>,
     /// The version that was replaced last, until that is reported.
     replaced: Option<VersionId>,
     /// Dropped before the loader, which else could wait for ever to be heard.
@@ -113,8 +116,11 @@ impl Manager {
             options;
         let none = models.iter().map(|name| (name.clone(), None)).collect();
         let table = Arc::new(LiveTable::new(ServingTable::of(none)?));
-        let last_known: Vec<_> =
-            models.iter().map(|name| loader.fetcher().last_known(name)).collect();
+        let known = |name| {
+            let fetcher = loader.fetcher();
+            (fetcher.last_known(name).into_iter().collect(), fetcher.quarantined(name))
+        };
+        let known: Vec<_> = models.iter().map(known).collect();
         let (sender, messages) = mpsc::channel(MESSAGES_MAX);
         let loader = LoaderThread::start(loader, sender.clone())?;
         let board = Board::new();
@@ -131,13 +137,15 @@ impl Manager {
             table,
             board,
             verdicts: Verdicts { metrics, tellers },
+            quarantined: HashMap::new(),
             replaced: None,
             loader,
             messages,
         };
-        for (model, last_known) in manager.models.clone().into_iter().zip(last_known) {
-            let remembered = last_known.into_iter().collect();
-            manager.step(Event::Start { model, remembered });
+        for (model, known) in manager.models.clone().into_iter().zip(known) {
+            let (remembered, quarantined) = known;
+            manager.quarantined.insert(model.clone(), quarantined.clone());
+            manager.step(Event::Start { model, remembered, quarantined });
         }
         manager.show();
         Ok((manager, sender))
@@ -207,8 +215,22 @@ impl Manager {
         if let Event::Failed { attempt, .. } | Event::Loaded { attempt, .. } = &event {
             self.loading.remove(attempt);
         }
+        let model = event.model().cloned();
         for action in step(&mut self.state, event, Instant::now()) {
             self.perform(action);
+        }
+        if let Some(model) = model {
+            self.keep_quarantined(model);
+        }
+    }
+
+    /// What is in quarantine is so after a restart.
+    fn keep_quarantined(&mut self, model: ModelName) {
+        let Some(state) = self.state.model(&model) else { return };
+        let quarantined = state.quarantined();
+        if self.quarantined.get(&model) != Some(&quarantined) {
+            self.loader.quarantine(model.clone(), quarantined.clone());
+            self.quarantined.insert(model, quarantined);
         }
     }
 
@@ -221,13 +243,15 @@ impl Manager {
                     .model(&model)
                     .and_then(ModelState::loading)
                     .is_some_and(|one| one.id == attempt && one.purpose == Purpose::Return);
+                let is_beside = replaces.is_some();
                 let replaced = replaces.and_then(|attempt| self.versions.get(&attempt));
                 let replaces =
                     replaced.filter(|_| !is_return).map(|version| version.signature.clone());
                 let is_cancelled = Arc::new(AtomicBool::new(false));
                 self.loading.insert(attempt, Arc::clone(&is_cancelled));
                 tracing::info!(%model, version = %aspired.version, "loading");
-                self.loader.load(attempt, Order { model, aspired, replaces, is_cancelled });
+                let order = Order { model, aspired, replaces, is_beside, is_cancelled };
+                self.loader.load(attempt, order);
             }
             Action::Cancel { attempt } => {
                 if let Some(is_cancelled) = self.loading.get(&attempt) {
@@ -252,7 +276,7 @@ impl Manager {
     }
 
     fn publish(&mut self, model: &ModelName, attempt: AttemptId) {
-        let serving = self.state.model(&model).and_then(ModelState::serving);
+        let serving = self.state.model(model).and_then(ModelState::serving);
         if let Some(serving) = serving {
             self.loader.remember(model.clone(), serving.version.clone());
         }
@@ -263,8 +287,8 @@ impl Manager {
             self.replaced = Some(version.servable.id().version);
         }
         self.store();
-        if let (Some(state), Some(_)) = (self.state.model(&model), self.replaced) {
-            self.verdicts.metrics.published(&model, state);
+        if let (Some(state), Some(_)) = (self.state.model(model), self.replaced) {
+            self.verdicts.metrics.published(model, state);
         }
     }
 

@@ -20,6 +20,7 @@
 //! 8. What was quarantined stays out until the registry says something new about it or an operator
 //!    asks for it.
 
+mod ask;
 mod event;
 mod fetcher;
 mod follow;
@@ -30,26 +31,29 @@ mod manager;
 mod metrics;
 mod policy;
 mod probation;
+mod readers;
 mod reports;
+mod room;
 mod settle;
 mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod untold;
 mod verdicts;
 mod version;
 
 pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
 pub use fetcher::{Fetched, Fetcher, FetcherError};
-pub use follow::{FollowOptions, follow};
+pub use follow::{FollowOptions, Followed, follow};
 pub use loader::{Loader, Order, Plan, Refused};
 pub use manager::{Manager, ManagerError, ManagerOptions, Message};
-pub use policy::{Backoff, Policy, SwapPolicy};
+pub use policy::{Backoff, Outlook, Policy, SwapPolicy};
 pub use probation::{Health, compare};
+pub use readers::Readers;
 pub use reports::{ModelReport, Reports};
 pub use state::{
-    Attempt, Happening, Lifecycle, ModelState, Note, Outlook, Pin, PinCause, Purpose, Refusal,
-    RefusalKind,
+    Attempt, Happening, Lifecycle, ModelState, Note, Pin, PinCause, Purpose, Refusal, RefusalKind,
 };
 pub use step::step;
 pub use verdicts::{Tellers, ToldOf};

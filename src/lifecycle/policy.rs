@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::AttemptId;
-use super::state::{ModelState, Outlook, Purpose, Refusal, RefusalKind};
+use super::state::{ModelState, Purpose, Refusal, RefusalKind};
 use crate::source::Aspired;
 
 /// What is given up while a version replaces another.
@@ -41,6 +41,17 @@ pub struct Backoff {
     pub first: Duration,
     /// Never longer than this.
     pub max: Duration,
+}
+
+/// Whether a model serves, or will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    Serving,
+    /// A version is on its way, or the registry has not answered yet.
+    Coming,
+    /// Nothing is on its way. Ends when the registry says something new, or when it is time for
+    /// another try.
+    Stuck(String),
 }
 
 impl Backoff {

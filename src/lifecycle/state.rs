@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::{AttemptId, Policy, VersionState};
 use crate::model::{ModelName, VersionId};
 use crate::source::Aspired;
+use crate::store::Quarantined;
 
 /// Attempts of a model, with the one that is to be loaded.
 pub(super) const IN_MEMORY_MAX: usize = 3;
@@ -103,6 +104,7 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// What the registry said about the version at that time.
     pub stamp: String,
+    /// 0 for one of before the process began.
     pub attempt: AttemptId,
     /// The state that it did not get beyond.
     pub at: VersionState,
@@ -125,17 +127,6 @@ pub enum RefusalKind {
     Permanent,
     /// Nothing: the version served worse than its predecessor.
     Quarantined,
-}
-
-/// Whether a model serves, or will.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outlook {
-    Serving,
-    /// A version is on its way, or the registry has not answered yet.
-    Coming,
-    /// Nothing is on its way. Ends when the registry says something new, or when it is time for
-    /// another try.
-    Stuck(String),
 }
 
 /// Something of interest that has happened to a version.
@@ -200,12 +191,49 @@ impl Lifecycle {
 
 impl ModelState {
     /// A model that has not been asked for, with what served before the process began.
-    pub(super) fn new(remembered: Vec<Aspired>) -> Self {
+    pub(super) fn new(
+        remembered: Vec<Aspired>,
+        quarantined: Vec<Quarantined>,
+        now: Instant,
+    ) -> Self {
         let mut model = Self::default();
         for version in remembered {
             model.remember(version);
         }
+        for Quarantined { version, stamp, cause } in quarantined {
+            let refusal = Refusal {
+                kind: RefusalKind::Quarantined,
+                stamp,
+                attempt: AttemptId(0),
+                at: VersionState::Available,
+                cause,
+                since: now,
+                failures: 1,
+                retry_at: now,
+                is_wished_anew: false,
+            };
+            model.refuse(version, refusal);
+        }
         model
+    }
+
+    /// Versions that did worse than the one before them, the latest last.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let mut refusals: Vec<_> = self
+            .refusals
+            .iter()
+            .filter(|(_, refusal)| refusal.kind == RefusalKind::Quarantined)
+            .collect();
+        refusals.sort_by_key(|(_, refusal)| refusal.since);
+        refusals
+            .into_iter()
+            .map(|(version, refusal)| Quarantined {
+                version: *version,
+                stamp: refusal.stamp.clone(),
+                cause: refusal.cause.clone(),
+            })
+            .collect()
     }
 
     /// The registry's last usable answer.

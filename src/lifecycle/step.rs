@@ -36,8 +36,9 @@ fn take_in(state: &mut Lifecycle, event: Event, now: Instant, actions: &mut Vec<
         state.is_stopping |= event == Event::Stop;
         return;
     };
-    if let Event::Start { model, remembered } = event {
-        state.models.entry(model).or_insert_with(|| ModelState::new(remembered));
+    if let Event::Start { model, remembered, quarantined } = event {
+        let new = || ModelState::new(remembered, quarantined, now);
+        state.models.entry(model).or_insert_with(new);
         return;
     }
     let Some(model) = state.models.get_mut(&name) else { return };

@@ -55,8 +55,7 @@ impl Verdicts {
                     && model.trouble() != Some(cause)
                     && model.serving().is_some()
                 {
-                    let model = name;
-                    tracing::warn!(%model, cause, "the registry is of no use; what serves serves on");
+                    tracing::warn!(model = %name, cause, "no use of the registry; all serves on");
                 }
             }
             Event::Progress { model: name, attempt, .. }

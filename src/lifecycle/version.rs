@@ -28,7 +28,7 @@ impl Version {
     /// What was loaded, from files that are to be kept as long.
     #[must_use]
     pub fn new(loaded: Loaded, files: Option<Held>) -> Self {
-        let Loaded { servable, engine, provider, inputs, warm_up, tuning, signature } = loaded;
+        let Loaded { servable, engine, provider, inputs, warm_up, tuning, signature, .. } = loaded;
         let servable = Arc::new(servable);
         Self { servable, engine, provider, inputs, tuning, signature, warm_up, _files: files }
     }

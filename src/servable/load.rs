@@ -1,16 +1,25 @@
 //! From a model directory to a warm servable. Blocks: for start-up and loader threads.
 
-use crate::backend::{Backend, LoadError, LoadSpec};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, LoadError, LoadSpec, LoadedModel};
 use crate::batch::contain;
-use crate::model::{GraphIo, ModelId, Provider, Schema, Signature, ValueType};
+use crate::model::{GraphIo, ModelId, Output, Provider, Schema, Signature, ValueType};
 use crate::store::{ModelDir, TuneCache};
+use crate::tensor::Tensor;
+use crate::tune::{Sampler, WarmOptions, Warmth, warm};
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
+use super::formed::{malformed, remarks};
 use super::tuning::Tuner;
 use super::{BatchOptions, ScoreError, Servable, Tuning};
 
 /// Inputs that a description names before it only counts the rest.
 const INPUTS_NAMED_MAX: usize = 4;
+
+/// Time for the runs of sizes that were not measured.
+const WARM_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How a model is to be loaded.
 #[derive(Clone, Debug)]
@@ -36,6 +45,10 @@ pub struct Loaded {
     /// Names and types of the inputs, shortened when there are many.
     pub inputs: String,
     pub warm_up: WarmUp,
+    /// How the sizes of runs were warmed up that were not measured.
+    pub warmth: Warmth,
+    /// What is odd about the outputs of its own example, and legal: a sentence each.
+    pub remarks: Vec<String>,
     pub tuning: Tuning,
     /// What clients rely on.
     pub signature: Signature,
@@ -54,7 +67,8 @@ pub enum WarmUp {
 /// Loads the graph of a verified directory and warms it up.
 ///
 /// # Errors
-/// When the runtime cannot run the graph. A failed warm-up is not an error.
+/// When the runtime cannot run the graph, or makes of it what the graph does not declare. A failed
+/// warm-up is not an error.
 pub fn load(
     id: ModelId,
     dir: ModelDir,
@@ -68,21 +82,26 @@ pub fn load(
         None => dir.onnx.providers.clone(),
     };
     let spec = LoadSpec { path: dir.graph.clone(), providers, session: dir.onnx.session.clone() };
-    let loaded = backend.load(&spec)?;
-    let (engine, provider) = (backend.describe(), loaded.provider().to_owned());
+    let model = backend.load(&spec)?;
+    let (engine, provider) = (backend.describe(), model.provider().to_owned());
     let tuner = Tuner { dir: &dir, engine: format!("{engine} ({provider})"), options };
 
     let signature = dir.mlmodel.signature.clone().unwrap_or_default();
-    let inputs = describe_inputs(&signature, loaded.io());
-    let scoring = Scoring::new(signature.clone(), loaded.io().clone(), options.scoring);
+    let inputs = describe_inputs(&signature, model.io());
+    let scoring = Scoring::new(signature.clone(), model.io().clone(), options.scoring);
     // An example that cannot be decoded is found again by the warm-up, which says so.
     let example = dir.serving_input.as_deref().and_then(|example| {
         let decoded = contain(&id, || scoring.decode(Some("application/json"), example));
         Some(decoded.ok()?.ok()?.feeds)
     });
-    let tuning = tuner.tune(&id, &*loaded, example);
+    let remarks = match &example {
+        Some(example) => try_outputs(&id, &*model, example.clone())?,
+        None => Vec::new(),
+    };
+    let sampler = Sampler::new(model.io(), example);
+    let tuning = tuner.tune(&id, &*model, &sampler);
     let runner = tuning.runner_options(options.batch.lane);
-    let servable = Servable::new(id, scoring, loaded, runner);
+    let servable = Servable::new(id, scoring, Arc::clone(&model), runner);
     let warm_up = match dir.serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {
@@ -90,7 +109,50 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
-    Ok(Loaded { servable, engine, provider, inputs, warm_up, tuning, signature })
+    let warmth = warm_sizes(servable.id(), &*model, &sampler, tuning.cold(WARM_TIME_MAX))?;
+    Ok(Loaded { servable, engine, provider, inputs, warm_up, warmth, remarks, tuning, signature })
+}
+
+/// Runs the model's own example as it is and looks at what comes out. That it fails is left to the
+/// warm-up to say.
+fn try_outputs(
+    id: &ModelId,
+    model: &dyn LoadedModel,
+    example: Vec<Tensor>,
+) -> Result<Vec<String>, LoadError> {
+    let Ok(Ok(outputs)) = contain(id, || model.run(example)) else { return Ok(Vec::new()) };
+    if let Some(why) = malformed(model.io(), &outputs) {
+        return Err(LoadError::Invalid(why));
+    }
+    let remarks = remarks(model.io(), &outputs);
+    for remark in &remarks {
+        tracing::warn!(model = %id, "of its own example: {remark}");
+    }
+    Ok(remarks)
+}
+
+/// Runs what no run has warmed up. A panic, or a model that refuses its samples, ends it early.
+fn warm_sizes(
+    id: &ModelId,
+    model: &dyn LoadedModel,
+    sampler: &Sampler,
+    options: WarmOptions,
+) -> Result<Warmth, LoadError> {
+    let mut fault = None;
+    let look = |outputs: &[Output]| {
+        if fault.is_none() {
+            fault = malformed(model.io(), outputs);
+        }
+    };
+    let warmth = contain(id, || warm(model, sampler, options, look)).unwrap_or_default();
+    if let Some(why) = fault {
+        return Err(LoadError::Invalid(why));
+    }
+    let Warmth { runs, rows, time, is_settled } = warmth;
+    if runs > 0 {
+        tracing::debug!(model = %id, runs, rows, ?time, is_settled, "warmed up");
+    }
+    Ok(warmth)
 }
 
 /// What requests carry: the declared inputs, or the graph's where none are declared.
@@ -133,5 +195,92 @@ fn type_name(ty: &ValueType) -> &'static str {
         ValueType::Map(_) => "map",
         ValueType::Any => "any",
         ValueType::SparkMlVector => "sparkml_vector",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backend::RunError;
+    use crate::batch::LaneChoice;
+    use crate::model::{GraphInput, GraphOutput, ModelName, OutputKind, VersionId};
+    use crate::servable::BatchOptions;
+    use crate::tensor::{DType, Dim, Dims, Element};
+    use crate::wire::invocations::RecordShape;
+
+    /// A runtime that makes a number of every row.
+    struct Fake<T>(T);
+
+    struct FakeModel<T>(T, GraphIo);
+
+    impl<T: Element + Copy + Send + Sync + 'static> Backend for Fake<T> {
+        fn describe(&self) -> String {
+            "fake 1".to_owned()
+        }
+
+        fn load(&self, _: &LoadSpec) -> Result<Arc<dyn LoadedModel>, LoadError> {
+            let dims = |columns| Dims(vec![Dim::Any, Dim::Fixed(columns)]);
+            let kind = OutputKind::Tensor { dtype: DType::F32, dims: dims(1) };
+            let io = GraphIo {
+                inputs: vec![GraphInput { name: "X".into(), dtype: DType::F32, dims: dims(11) }],
+                outputs: vec![GraphOutput { name: "variable".into(), kind }],
+            };
+            Ok(Arc::new(FakeModel(self.0, io)))
+        }
+    }
+
+    impl<T: Element + Copy + Send + Sync + 'static> LoadedModel for FakeModel<T> {
+        fn io(&self) -> &GraphIo {
+            &self.1
+        }
+
+        fn provider(&self) -> &'static str {
+            "fake"
+        }
+
+        fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
+            let rows = feeds[0].shape()[0];
+            let made = Tensor::from_vec(&[rows, 1], vec![self.0; rows]);
+            Ok(vec![Output::Tensor(made.expect("one for each row"))])
+        }
+    }
+
+    fn loaded<T: Element + Copy + Send + Sync + 'static>(number: T) -> Result<Loaded, LoadError> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/wine-quality/1");
+        let options = LoadOptions {
+            providers: None,
+            scoring: ScoringOptions {
+                record_shape: RecordShape::Flattened,
+                decoded_bytes_max: 1 << 20,
+            },
+            batch: BatchOptions {
+                rows_max: None,
+                delay_max: Duration::ZERO,
+                lane: LaneChoice::Auto,
+                tune_time_max: Duration::from_secs(1),
+            },
+            tune_cache: None,
+            intra_op_threads: 1,
+            cores: 1,
+        };
+        let id = ModelId { name: ModelName::new("wine").unwrap(), version: VersionId(1) };
+        load(id, ModelDir::open(&dir).unwrap(), &Fake(number), &options)
+    }
+
+    #[test]
+    fn an_output_that_the_graph_does_not_declare_is_refused() {
+        let refused = loaded(1_f64).err().unwrap().to_string();
+        assert!(refused.contains("`variable`") && refused.contains("float64"), "{refused}");
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_remarked_upon_and_served() {
+        let odd = loaded(f32::NAN).unwrap();
+        assert!(odd.remarks[0].starts_with("output `variable` holds"), "{:?}", odd.remarks);
+        assert!(matches!(odd.warm_up, WarmUp::Done));
+        assert!(loaded(1_f32).unwrap().remarks.is_empty());
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod budget;
+mod formed;
 mod load;
 mod pending;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the servable itself")]

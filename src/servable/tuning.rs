@@ -6,10 +6,9 @@ use crate::backend::LoadedModel;
 use crate::batch::{BatchLimits, Lane, LaneChoice, RunnerOptions, contain};
 use crate::model::ModelId;
 use crate::store::{ModelDir, TuneConditions, TuneKey};
-use crate::tensor::Tensor;
 use crate::tune::{
-    Batching, Costs, Findings, Sampler, TuneOptions, check_batching, choose_batch_rows_max,
-    is_outdone, measure,
+    Batching, Costs, Findings, Sampler, TuneOptions, WarmOptions, check_batching,
+    choose_batch_rows_max, is_outdone, measure,
 };
 
 use super::LoadOptions;
@@ -36,6 +35,8 @@ pub struct Tuning {
     pub costs: Costs,
     /// Elements of a row of the samples that were measured.
     pub row_elements: usize,
+    /// Rows of the largest runs that were measured at this start; 0 where none were.
+    pub measured_rows: usize,
     pub source: TuneSource,
 }
 
@@ -71,18 +72,15 @@ pub(super) struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// Tries the model, or remembers what came out the last time. `example` is the tensors of its
-    /// own example request, if it has one.
-    pub(super) fn tune(
-        &self,
-        id: &ModelId,
-        model: &dyn LoadedModel,
-        example: Option<Vec<Tensor>>,
-    ) -> Tuning {
+    /// Tries the model with samples, or remembers what came out the last time.
+    pub(super) fn tune(&self, id: &ModelId, model: &dyn LoadedModel, sampler: &Sampler) -> Tuning {
         let wanted = &self.options.batch;
-        let sampler = Sampler::new(model.io(), example);
         let row_elements = sampler.row_elements();
-        let (findings, found) = self.find(id, model, &sampler);
+        let (findings, found) = self.find(id, model, sampler);
+        let measured_rows = match (found, findings.costs.points().last()) {
+            (TuneSource::Measured, Some((rows, _))) => *rows,
+            _ => 0,
+        };
         let rows_max = match (&findings.batching, wanted.rows_max) {
             (Batching::Alone(_), _) => 1,
             (Batching::Merged, Some(rows_max)) => rows_max,
@@ -101,7 +99,7 @@ impl Tuner<'_> {
             }
             (_, Some(_)) => TuneSource::Configured,
         };
-        Tuning { batching, limits, costs, row_elements, source }
+        Tuning { batching, limits, costs, row_elements, measured_rows, source }
     }
 
     fn find(
@@ -151,6 +149,21 @@ impl Tuner<'_> {
 }
 
 impl Tuning {
+    /// The runs that a session has not seen while it was measured: all that there can be, where
+    /// what an earlier start measured is believed.
+    pub(super) fn cold(&self, time_max: Duration) -> WarmOptions {
+        let rows_max = match self.batching {
+            Batching::Alone(_) => 1,
+            Batching::Merged => self.limits.rows_max,
+        };
+        let rows_min = match self.measured_rows {
+            0 => 1,
+            measured if measured >= rows_max => rows_max + 1,
+            measured => measured.saturating_mul(2).min(rows_max),
+        };
+        WarmOptions { rows_min, rows_max, time_max }
+    }
+
     /// What the runner has to know.
     pub(super) fn runner_options(&self, lane: LaneChoice) -> RunnerOptions {
         RunnerOptions {
@@ -180,6 +193,34 @@ impl Tuning {
                 micros(1),
                 micros(rows_max),
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_at_this_start_is_cold() {
+        let alone = || Batching::Alone("it is a test".to_owned());
+        for (batching, rows_max, measured_rows, cold) in [
+            // From the cache, or nothing could be measured.
+            (Batching::Merged, 64, 0, Some((1, 64))),
+            (alone(), 1, 0, Some((1, 1))),
+            (Batching::Merged, 64, 64, None),
+            (Batching::Merged, 64, 256, None),
+            (alone(), 1, 1, None),
+            // More rows than were worth measuring.
+            (Batching::Merged, 1000, 256, Some((512, 1000))),
+            (Batching::Merged, 100, 64, Some((100, 100))),
+        ] {
+            let limits = BatchLimits { rows_max, delay_max: Duration::ZERO };
+            let (costs, source) = (Costs::default(), TuneSource::Configured);
+            let tuning = Tuning { batching, limits, costs, row_elements: 1, measured_rows, source };
+            let WarmOptions { rows_min, rows_max, .. } = tuning.cold(Duration::ZERO);
+            let runs = (rows_min <= rows_max).then_some((rows_min, rows_max));
+            assert_eq!(runs, cold, "{measured_rows}");
         }
     }
 }

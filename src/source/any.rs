@@ -12,23 +12,29 @@ use super::{
 
 /// Where it is said which version of a model should serve.
 pub enum Source {
-    Directory(DirectorySource),
     Mlflow(Box<MlflowSource>),
+    Files(FileSource),
+}
+
+/// A registry that is read as files. Its calls block, on a file system that does not answer for
+/// ever: they are not for a thread that has anything else to do.
+#[derive(Debug)]
+pub enum FileSource {
+    Directory(DirectorySource),
     Sqlite(SqliteSource),
     FileStore(FileStoreSource),
 }
 
 impl Source {
-    /// The version that should serve now; `None` when nothing is selected.
+    /// The version that should serve now; `None` when nothing is selected. Blocks while it looks
+    /// at files.
     ///
     /// # Errors
     /// When the registry gave no answer, or none of use.
     pub async fn aspired(&mut self) -> Result<Option<Aspired>, SourceError> {
         match self {
-            Self::Directory(source) => source.aspired(),
             Self::Mlflow(source) => source.aspired().await,
-            Self::Sqlite(source) => source.aspired(),
-            Self::FileStore(source) => source.aspired(),
+            Self::Files(source) => source.aspired(),
         }
     }
 
@@ -41,26 +47,62 @@ impl Source {
     pub async fn tell(&mut self, version: VersionId, told: &Told) -> Result<(), RemoteError> {
         match self {
             Self::Mlflow(source) => source.tell(version, told).await,
-            Self::Directory(_) | Self::Sqlite(_) | Self::FileStore(_) => Ok(()),
+            Self::Files(_) => Ok(()),
+        }
+    }
+
+    /// How long after the last question another one is worth it, before the next regular one.
+    #[must_use]
+    pub fn settles_in(&self) -> Option<Duration> {
+        match self {
+            Self::Mlflow(_) => None,
+            Self::Files(source) => source.settles_in(),
         }
     }
 
     /// That a version serves already, as if this had been the answer: what is about to change on
     /// disk is no reason to step back from it.
     pub fn set_answered(&mut self, version: VersionId) {
-        if let Self::Directory(source) = self {
+        if let Self::Files(FileSource::Directory(source)) = self {
             source.set_answered(version);
         }
     }
+}
 
-    /// Where changes show on this machine, for a [`Hint`](super::Hint). Empty for servers.
+impl FileSource {
+    /// The version that should serve now; `None` when nothing is selected.
+    ///
+    /// # Errors
+    /// When the files cannot be read, or say nothing of use.
+    pub fn aspired(&mut self) -> Result<Option<Aspired>, SourceError> {
+        match self {
+            Self::Directory(source) => source.aspired(),
+            Self::Sqlite(source) => source.aspired(),
+            Self::FileStore(source) => source.aspired(),
+        }
+    }
+
+    /// Where changes show, for a [`Hint`](super::Hint).
     #[must_use]
     pub fn places(&self) -> Vec<PathBuf> {
         match self {
             Self::Directory(source) => source.places(),
-            Self::Mlflow(_) => Vec::new(),
             Self::Sqlite(source) => source.places(),
             Self::FileStore(source) => source.places(),
+        }
+    }
+
+    /// What it shares with the other models of its registry: the folder that holds them, or the
+    /// database. Where that does not answer, none of them does.
+    #[must_use]
+    pub fn registry(&self) -> PathBuf {
+        match self {
+            Self::Directory(source) => {
+                let folder = source.places().pop().unwrap_or_default();
+                folder.parent().map(PathBuf::from).unwrap_or(folder)
+            }
+            Self::Sqlite(source) => source.places().pop().unwrap_or_default(),
+            Self::FileStore(source) => source.root().to_owned(),
         }
     }
 
@@ -69,7 +111,25 @@ impl Source {
     pub fn settles_in(&self) -> Option<Duration> {
         match self {
             Self::Directory(source) => source.settles_in(),
-            Self::Mlflow(_) | Self::Sqlite(_) | Self::FileStore(_) => None,
+            Self::Sqlite(_) | Self::FileStore(_) => None,
         }
+    }
+}
+
+impl From<DirectorySource> for Source {
+    fn from(source: DirectorySource) -> Self {
+        Self::Files(FileSource::Directory(source))
+    }
+}
+
+impl From<SqliteSource> for Source {
+    fn from(source: SqliteSource) -> Self {
+        Self::Files(FileSource::Sqlite(source))
+    }
+}
+
+impl From<FileStoreSource> for Source {
+    fn from(source: FileStoreSource) -> Self {
+        Self::Files(FileSource::FileStore(source))
     }
 }

@@ -91,6 +91,11 @@ impl FileStoreSource {
         records::aspired(&self.store, &self.locations, &self.wanted)
     }
 
+    /// The store's folder. Absolute.
+    pub fn root(&self) -> &Path {
+        &self.store.root
+    }
+
     /// Where changes show, for a [`Hint`](super::Hint): the model's folder, not all experiments.
     pub fn places(&self) -> Vec<PathBuf> {
         match &self.wanted {

@@ -16,8 +16,15 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 /// How long changes are gathered: who writes several files is looked at once.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Watches paths, which need not exist yet, on a thread of its own.
+/// Tells that something has changed.
 pub struct Hint {
+    changes: Receiver<()>,
+    /// A change that was received and not yet told.
+    untold: bool,
+}
+
+/// Watches paths, which need not exist yet, on a thread of its own, and feeds a [`Hint`].
+pub struct Watch {
     /// Absolute, as given: what a link leads to may change.
     paths: Vec<PathBuf>,
     /// `None` when the operating system refused.
@@ -25,41 +32,31 @@ pub struct Hint {
     watched: BTreeSet<PathBuf>,
     /// Whether a watch was refused before.
     refused: bool,
-    changes: Receiver<()>,
-    /// A path itself came, went or became another one, so that the old watch sees nothing more.
+    /// A path itself came, went or became another one, so that the old watch sees nothing more;
+    /// or there was no watch so far.
     moved: Arc<AtomicBool>,
-    /// A change that was received and not yet told.
-    untold: bool,
 }
 
 impl Hint {
-    /// Watches everything at and under the paths, and their parents for what replaces them. Where
-    /// the operating system refuses, the log says so and no change is ever told.
+    /// What will tell of everything at and under the paths, and of their parents for what replaces
+    /// them, from the first [`Watch::renew`] on. Where the operating system refuses, the log says
+    /// so and no change is ever told. Does not look at the paths.
     #[must_use]
-    pub fn watch(paths: Vec<PathBuf>) -> Self {
+    pub fn of(paths: Vec<PathBuf>) -> (Self, Watch) {
         let paths: Vec<PathBuf> =
             paths.into_iter().filter_map(|path| std::path::absolute(path).ok()).collect();
         // One change that waits says as much as many.
         let (sender, changes) = mpsc::channel(1);
-        let moved = Arc::new(AtomicBool::new(false));
+        let moved = Arc::new(AtomicBool::new(true));
         let told = Teller { paths: paths.clone(), sender, moved: Arc::clone(&moved) };
         let watcher = notify::recommended_watcher(move |event| told.take(&event));
         let watcher = watcher.map_err(|error| no_watch(&error)).ok();
-        let mut hint = Self {
-            paths,
-            watcher,
-            watched: BTreeSet::new(),
-            refused: false,
-            changes,
-            moved,
-            untold: false,
-        };
-        hint.rewatch();
-        hint
+        let watch = Watch { paths, watcher, watched: BTreeSet::new(), refused: false, moved };
+        (Self { changes, untold: false }, watch)
     }
 
-    /// Waits until something has changed since the last call. May be dropped while it waits:
-    /// nothing is lost.
+    /// Waits until something has changed since the last call. The watch is to be renewed then. May
+    /// be dropped while it waits: nothing is lost.
     pub async fn changed(&mut self) {
         if !self.untold {
             if self.changes.recv().await.is_none() {
@@ -71,15 +68,19 @@ impl Hint {
         tokio::time::sleep(GATHER).await;
         // What comes after this is told by the next call.
         while self.changes.try_recv().is_ok() {}
-        if self.moved.swap(false, Ordering::AcqRel) {
-            self.rewatch();
-        }
         self.untold = false;
     }
+}
 
-    /// Watches what is at the paths now.
-    fn rewatch(&mut self) {
+impl Watch {
+    /// Watches what is at the paths now, if that may be something else than before. To be called
+    /// before each look: what changes after it is told. Blocks while it looks at the paths, for as
+    /// long as the file system does not answer.
+    pub fn renew(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
+        if !self.moved.swap(false, Ordering::AcqRel) {
+            return;
+        }
         for path in std::mem::take(&mut self.watched) {
             // What is gone is watched no more anyway.
             let _ = watcher.unwatch(&path);

@@ -21,11 +21,11 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-pub use any::Source;
+pub use any::{FileSource, Source};
 pub use aspired::{Aspired, Origin, SourceError};
 pub use directory::{DirectoryOptions, DirectorySource, models_at};
 pub use file_store::{FileStoreOptions, FileStoreSource};
-pub use hint::Hint;
+pub use hint::{Hint, Watch};
 pub use mlflow::{
     Client, ClientOptions, Credentials, MlflowSource, OthersInStage, ProxyDir, RetryPolicy,
     TAG_PREFIX,

@@ -107,7 +107,11 @@ pub fn resolve_all(
         Place::Directory(dir) => Ok(vec![one_directory(dir, selector)?]),
         Place::Folder(folder) => Ok(vec![folder.pick(selector)?]),
         Place::Root { models, .. } => {
-            models.into_iter().map(|folder| folder.pick(selector)).collect()
+            let pick = |(_, path): (ModelName, PathBuf)| match ModelFolder::read(&path)? {
+                Some(folder) => folder.pick(selector),
+                None => Err(LayoutError::NoModel { path }),
+            };
+            models.into_iter().map(pick).collect()
         }
     }
 }
@@ -119,8 +123,9 @@ pub enum Place {
     Directory(PathBuf),
     /// The versions of one model.
     Folder(Box<ModelFolder>),
-    /// Models, at least one, sorted by name.
-    Root { path: PathBuf, models: Vec<ModelFolder> },
+    /// Models, at least one, sorted by name, and the folder of each. What their `registry.yaml` say
+    /// is not known yet: a damaged one is the fault of its own model.
+    Root { path: PathBuf, models: Vec<(ModelName, PathBuf)> },
 }
 
 impl Place {
@@ -139,7 +144,8 @@ impl Place {
         }
         let mut models = Vec::new();
         for child in subdirectories(&path)? {
-            models.extend(ModelFolder::read(&child)?);
+            let name = ModelFolder::name_at(&child)?;
+            models.extend(name.map(|name| (name, child)));
         }
         if models.is_empty() {
             return Err(LayoutError::NoModel { path: named });

@@ -23,7 +23,7 @@ mod tests;
 
 pub use cache::{
     About, Cache, CacheError, CacheKey, CacheOptions, Damage, FetchError, Held, LastKnown,
-    ListingError,
+    ListingError, Quarantined,
 };
 pub use contained::NotContained;
 pub use layout::{LayoutError, Place, ResolvedModel, one_directory, resolve, resolve_all};

@@ -8,7 +8,7 @@ use crate::mlflow::{MLMODEL_BYTES_MAX, MlModel, OnnxFlavor};
 
 use super::contained::{ContainedFile, NotContained, open_contained};
 use super::model_dir_error::ModelDirError;
-use super::onnx_file;
+use super::onnx_file::{self, ExternalFile, GraphWeights};
 
 /// Largest graph file, in bytes: protobuf's own limit.
 pub(crate) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
@@ -33,9 +33,11 @@ pub struct ModelDir {
     pub graph: PathBuf,
     /// The files that the graph keeps weights in, sorted.
     pub external: Vec<PathBuf>,
-    /// Size of the graph and its external files together, in bytes: about what the weights take
-    /// in memory.
+    /// Bytes that the weights have in memory at least, wherever they lie; those of 16 bits count
+    /// twice, as most engines widen them.
     pub weight_bytes: u64,
+    /// The rest of the graph's file, in bytes: its nodes, and the trees of a forest.
+    pub node_bytes: u64,
     /// A ready `/invocations` body (JSON), where the model was saved with an example.
     pub serving_input: Option<Vec<u8>>,
 }
@@ -62,12 +64,8 @@ impl ModelDir {
         let graph = open_contained(&root, &root, &onnx.data)
             .map_err(|cause| named("data", &onnx.data, cause))?;
         let graph_path = graph.path.clone();
-        let mut weight_bytes = graph.bytes;
-        let mut external = Vec::new();
-        for (path, bytes) in verify_graph(&root, graph)? {
-            external.push(path);
-            weight_bytes = weight_bytes.saturating_add(bytes);
-        }
+        let graph_bytes = graph.bytes;
+        let (external, weights) = verify_graph(&root, graph)?;
 
         let serving_input = match &mlmodel.serving_input_path {
             Some(relative) => read_serving_input(&root, relative)
@@ -80,7 +78,8 @@ impl ModelDir {
             onnx,
             graph: graph_path,
             external,
-            weight_bytes,
+            weight_bytes: weights.wide_bytes,
+            node_bytes: graph_bytes.saturating_sub(weights.own_bytes),
             serving_input,
         })
     }
@@ -136,8 +135,11 @@ fn read_mlmodel(root: &Path, path: &Path) -> Result<MlModel, ModelDirError> {
     MlModel::parse(&bytes).map_err(|cause| ModelDirError::MlModel { path: path.to_owned(), cause })
 }
 
-/// Walks the graph and checks every file that it keeps weights in: path and size of each.
-fn verify_graph(root: &Path, graph: ContainedFile) -> Result<Vec<(PathBuf, u64)>, ModelDirError> {
+/// Walks the graph and checks every file that it keeps weights in.
+fn verify_graph(
+    root: &Path,
+    graph: ContainedFile,
+) -> Result<(Vec<PathBuf>, GraphWeights), ModelDirError> {
     let ContainedFile { path: graph, mut file, bytes } = graph;
     if bytes > GRAPH_BYTES_MAX {
         return Err(ModelDirError::GraphTooLarge { path: graph, bytes });
@@ -147,25 +149,26 @@ fn verify_graph(root: &Path, graph: ContainedFile) -> Result<Vec<(PathBuf, u64)>
         Ok(true) => return Err(ModelDirError::LfsPointer { path: graph }),
         Err(cause) => return Err(ModelDirError::Unreadable { path: graph, cause }),
     }
-    let files = match onnx_file::external_files(file, bytes) {
-        Ok(files) => files,
+    let weights = match onnx_file::graph_weights(file, bytes) {
+        Ok(weights) => weights,
         Err(cause) => return Err(ModelDirError::Graph { path: graph, cause }),
     };
     let folder = graph.parent().unwrap_or(root);
-    let mut verified = Vec::with_capacity(files.len());
-    for needed in files {
-        let (location, tensor, bytes_min) = (needed.location, needed.tensor, needed.bytes_min);
-        match open_contained(root, folder, &location) {
-            Ok(found) if found.bytes >= bytes_min => verified.push((found.path, found.bytes)),
+    let mut verified = Vec::with_capacity(weights.files.len());
+    for ExternalFile { location, tensor, bytes_min } in &weights.files {
+        match open_contained(root, folder, location) {
+            Ok(found) if found.bytes >= *bytes_min => verified.push(found.path),
             Ok(ContainedFile { path, bytes, .. }) => {
+                let (tensor, bytes_min) = (tensor.clone(), *bytes_min);
                 return Err(ModelDirError::ExternalTruncated { path, tensor, bytes, bytes_min });
             }
             Err(cause) => {
+                let (tensor, location) = (tensor.clone(), location.clone());
                 return Err(ModelDirError::External { graph, tensor, location, cause });
             }
         }
     }
-    Ok(verified)
+    Ok((verified, weights))
 }
 
 /// Leaves the file at its start.

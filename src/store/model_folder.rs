@@ -35,19 +35,19 @@ pub enum Meaning {
 
 impl ModelFolder {
     /// Reads a folder; `None` when it has neither a version nor a `registry.yaml`.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, LayoutError> {
-        let versions: BTreeMap<_, _> = subdirectories(path)?
-            .into_iter()
-            .filter(|dir| has_file(dir, MLMODEL_FILE))
-            .filter_map(|dir| version_of(&dir).map(|version| (version, dir)))
-            .collect();
-        if versions.is_empty() && !has_file(path, REGISTRY_FILE) {
-            return Ok(None);
-        }
-        let name = ModelName::new(folder_name(path))
-            .map_err(|cause| LayoutError::Name { path: path.to_owned(), cause })?;
+    ///
+    /// # Errors
+    /// When it cannot be read, its name is no model's, or its `registry.yaml` is damaged.
+    pub fn read(path: &Path) -> Result<Option<Self>, LayoutError> {
+        let versions = versions(path)?;
+        let Some(name) = name(path, &versions)? else { return Ok(None) };
         let registry = read_registry_file(path)?;
         Ok(Some(Self { path: path.to_owned(), name, versions, registry }))
+    }
+
+    /// The model of a folder, whatever its `registry.yaml` says; `None` as in [`read`](Self::read).
+    pub(super) fn name_at(path: &Path) -> Result<Option<ModelName>, LayoutError> {
+        name(path, &versions(path)?)
     }
 
     /// Absolute.
@@ -117,6 +117,22 @@ impl ModelFolder {
             found: self.versions.into_keys().collect(),
         }
     }
+}
+
+fn versions(path: &Path) -> Result<BTreeMap<VersionId, PathBuf>, LayoutError> {
+    let with_mlmodel = subdirectories(path)?.into_iter().filter(|dir| has_file(dir, MLMODEL_FILE));
+    Ok(with_mlmodel.filter_map(|dir| Some((version_of(&dir)?, dir))).collect())
+}
+
+fn name(
+    path: &Path,
+    versions: &BTreeMap<VersionId, PathBuf>,
+) -> Result<Option<ModelName>, LayoutError> {
+    if versions.is_empty() && !has_file(path, REGISTRY_FILE) {
+        return Ok(None);
+    }
+    let name = ModelName::new(folder_name(path));
+    name.map(Some).map_err(|cause| LayoutError::Name { path: path.to_owned(), cause })
 }
 
 /// What no selector stands for where a version was assigned.

@@ -29,6 +29,18 @@ pub(super) struct ExternalFile {
     pub(super) tensor: String,
 }
 
+/// What a graph keeps, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GraphWeights {
+    /// Sorted by location.
+    pub(super) files: Vec<ExternalFile>,
+    /// Bytes of the graph's own file that are tensors.
+    pub(super) own_bytes: u64,
+    /// Bytes that all tensors have when 16-bit numbers are widened to 32: an engine does that where
+    /// it has no code for them.
+    pub(super) wide_bytes: u64,
+}
+
 /// Why a file is not a readable ONNX graph. Each text reads after "the graph ...".
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxFileError {
@@ -53,37 +65,43 @@ impl From<WireError> for OnnxFileError {
     }
 }
 
-/// Walks an ONNX file of `bytes` bytes from its start and returns the files it keeps weights in,
-/// sorted by location.
+/// Walks an ONNX file of `bytes` bytes from its start and returns what it says of its weights.
 ///
 /// # Errors
 /// When the file ends early, is not an ONNX model, or names another file in a way that means
 /// nothing.
-pub(super) fn external_files<R: Read + Seek>(
+pub(super) fn graph_weights<R: Read + Seek>(
     reader: R,
     bytes: u64,
-) -> Result<Vec<ExternalFile>, OnnxFileError> {
-    let mut walk =
-        Walk { reader: WireReader::new(reader), found_graph: false, files: BTreeMap::new() };
+) -> Result<GraphWeights, OnnxFileError> {
+    let mut walk = Walk {
+        reader: WireReader::new(reader),
+        found_graph: false,
+        files: BTreeMap::new(),
+        own_bytes: 0,
+        wide_bytes: 0,
+    };
     walk.message(Message::Model, bytes, 0)?;
     if !walk.found_graph {
         return Err(OnnxFileError::NoGraph);
     }
-    let files = walk.files.into_iter();
-    Ok(files
+    let Walk { files, own_bytes, wide_bytes, .. } = walk;
+    let files = files
+        .into_iter()
         .map(|(location, (bytes_min, tensor))| ExternalFile { location, bytes_min, tensor })
-        .collect())
+        .collect();
+    Ok(GraphWeights { files, own_bytes, wide_bytes })
 }
 
-/// The same, of which only the locations matter: sorted, relative to the graph's own directory.
+/// The files that it keeps weights in: sorted, relative to the graph's own directory.
 ///
 /// # Errors
-/// As [`external_files`].
+/// As [`graph_weights`].
 pub(crate) fn external_locations<R: Read + Seek>(
     reader: R,
     bytes: u64,
 ) -> Result<Vec<String>, OnnxFileError> {
-    Ok(external_files(reader, bytes)?.into_iter().map(|file| file.location).collect())
+    Ok(graph_weights(reader, bytes)?.files.into_iter().map(|file| file.location).collect())
 }
 
 /// The messages on the way to a tensor (`onnx.proto`).
@@ -121,6 +139,8 @@ struct Walk<R> {
     found_graph: bool,
     /// By location: how far the tensors in it reach, and which one reaches farthest.
     files: BTreeMap<String, (u64, String)>,
+    own_bytes: u64,
+    wide_bytes: u64,
 }
 
 /// What a `TensorProto` says about where its data are.
@@ -156,6 +176,7 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     fn tensor(&mut self, end: u64) -> Result<(), OnnxFileError> {
+        let start = self.reader.position();
         let mut head = TensorHead { elements: Some(1), ..TensorHead::default() };
         while let Some(field) = self.reader.next(end)? {
             match (field.number, field.value) {
@@ -178,6 +199,11 @@ impl<R: Read + Seek> Walk<R> {
                 (_, Value::Varint(_) | Value::Fixed) => {}
             }
         }
+        let own_bytes = end.saturating_sub(start);
+        let bytes = if head.is_external { head.bytes().unwrap_or_default() } else { own_bytes };
+        let widened = if head.bits() == 16 { 2 } else { 1 };
+        self.own_bytes = self.own_bytes.saturating_add(own_bytes);
+        self.wide_bytes = self.wide_bytes.saturating_add(bytes.saturating_mul(widened));
         if head.is_external { self.record(head) } else { Ok(()) }
     }
 
@@ -248,8 +274,12 @@ impl TensorHead {
 
     /// Bytes that the elements take; 0 for element types without a fixed size.
     fn bytes(&self) -> Option<u64> {
-        // `TensorProto.DataType`, by bits an element.
-        let bits = match self.data_type {
+        Some(self.elements?.checked_mul(self.bits())?.div_ceil(8))
+    }
+
+    /// Bits of an element (`TensorProto.DataType`); 0 where they have no fixed number.
+    const fn bits(&self) -> u64 {
+        match self.data_type {
             2 | 3 | 9 | 17..=20 | 24 => 8,
             4 | 5 | 10 | 16 => 16,
             1 | 6 | 12 => 32,
@@ -259,7 +289,6 @@ impl TensorHead {
             21..=23 => 4,
             25 | 26 => 2,
             _ => 0,
-        };
-        Some(self.elements?.checked_mul(bits)?.div_ceil(8))
+        }
     }
 }

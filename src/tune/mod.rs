@@ -10,12 +10,14 @@ mod cost;
 mod findings;
 mod measure;
 mod sample;
+mod warm;
 
 pub use batching::{Batching, check_batching};
 pub use cost::{Costs, choose_batch_rows_max};
 pub use findings::Findings;
 pub use measure::{TuneOptions, is_outdone, measure};
 pub use sample::Sampler;
+pub use warm::{WarmOptions, Warmth, warm};
 
 #[cfg(test)]
 mod tests;

@@ -285,3 +285,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_model_is_warmed_up_in_every_size_that_it_can_be_given() {
+    let model = Floats::of_floats(<[f32]>::to_vec);
+    let sampler = Sampler::new(model.io(), None);
+    let options = WarmOptions { rows_min: 1, rows_max: 6, time_max: Duration::from_mins(1) };
+    let mut seen = 0;
+    let warmth = warm(&model, &sampler, options, |outputs| seen += outputs.len());
+    let mut sizes = model.runs.lock().unwrap().clone();
+    assert_eq!((warmth.runs, warmth.rows, seen), (sizes.len(), 6, sizes.len()));
+    sizes.dedup();
+    assert_eq!(sizes, [1, 2, 4, 6]);
+
+    // Nothing is left where all was measured.
+    let options = WarmOptions { rows_min: 16, rows_max: 8, ..options };
+    let warmth = warm(&model, &sampler, options, |_| panic!("nothing runs"));
+    assert_eq!((warmth.runs, warmth.is_settled), (0, true));
+}
+
+#[test]
+fn a_model_that_refuses_larger_samples_is_as_warm_as_it_can_be() {
+    let model: Floats = Function::new(&[(DType::F32, &[Dim::Any])], floats(), |x| {
+        (x.shape()[0] < 3).then(|| vec![Output::Tensor(x.clone())])
+    });
+    let sampler = Sampler::new(model.io(), None);
+    let options = WarmOptions { rows_min: 1, rows_max: 64, time_max: Duration::from_mins(1) };
+    let warmth = warm(&model, &sampler, options, |_| ());
+    assert_eq!((warmth.rows, warmth.is_settled), (2, false));
+}
+
+#[test]
+fn a_model_that_takes_long_is_run_once() {
+    let model = Floats::of_floats(<[f32]>::to_vec);
+    let sampler = Sampler::new(model.io(), None);
+    let options = WarmOptions { rows_min: 1, rows_max: 64, time_max: Duration::ZERO };
+    let warmth = warm(&model, &sampler, options, |_| ());
+    assert_eq!((warmth.runs, warmth.is_settled), (1, false));
+}

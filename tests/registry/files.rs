@@ -164,6 +164,51 @@ async fn another_servers_proxy_gets_no_credentials() {
     assert_eq!(ours.asked()[0].headers["authorization"], "Bearer secret");
 }
 
+#[tokio::test]
+async fn a_server_that_only_signs_addresses_is_asked_for_them() {
+    let [server, store] = [Fake::start(), Fake::start()];
+    let mut options = server.options();
+    options.credentials = Credentials::choose(None, None, Some("token".to_owned()));
+    let dir = ProxyDir::new(&Client::new(&options).unwrap(), "mlflow-artifacts:/1/x").unwrap();
+    let denial = json!({ "error_code": "PERMISSION_DENIED", "message": "directly from storage" });
+    let denied = || Answer::new(403, "application/json", denial.to_string());
+    for name in ["a%20b", "c"] {
+        server.set("GET", &format!("{LIST}/1/x/{name}"), denied());
+    }
+    // Whoever does not say so may only lack a permission.
+    assert!(matches!(content(&dir, "a b").await, Err(RemoteError::Denied(_))));
+    let info = json!({ "artifacts_presigned_only": true });
+    server.set("GET", "/api/3.0/mlflow/server-info", Answer::json(&info));
+    server.asked();
+    for (name, path) in [("a%20b", "/bucket/a%20b"), ("c", "/bucket/c")] {
+        let url = format!("{}{path}?X-Amz-Signature=secret", store.uri());
+        let signed = json!({ "url": url, "headers": { "x-needed": "yes" }, "file_size": 2 });
+        let at = format!("/api/2.0/mlflow-artifacts/presigned/1/x/{name}");
+        server.set("GET", &at, Answer::json(&signed));
+        store.set("GET", &format!("{path}?X-Amz-Signature=secret"), Answer::new(200, "x", "ok"));
+    }
+    assert_eq!(content(&dir, "a b").await.unwrap(), b"ok");
+    let shown = &store.asked()[0];
+    assert!(!shown.headers.contains_key("authorization"), "{shown:?}");
+    assert_eq!(shown.headers["x-needed"], "yes");
+    server.asked();
+    assert_eq!(content(&dir, "c").await.unwrap(), b"ok");
+    assert_eq!(server.asked().len(), 1, "what it does is known by now");
+
+    let expired = Answer::new(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>");
+    store.set("GET", "/bucket/c?X-Amz-Signature=secret", expired);
+    let error = content(&dir, "c").await.unwrap_err().to_string();
+    assert!(
+        error.contains("signed for it is not accepted") && !error.contains("secret"),
+        "{error}"
+    );
+    for url in ["file:///etc/passwd", "nowhere"] {
+        let at = "/api/2.0/mlflow-artifacts/presigned/1/x/c";
+        server.set("GET", at, Answer::json(&json!({ "url": url })));
+        assert!(matches!(content(&dir, "c").await, Err(RemoteError::Garbled(_))), "{url}");
+    }
+}
+
 #[test]
 fn other_uris_are_not_read_here() {
     let client = Fake::start().client();

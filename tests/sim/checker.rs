@@ -95,9 +95,14 @@ impl Checker {
     /// Writes down what has happened.
     fn enter(&mut self, event: &Event, before: Option<&Before>, now: Instant) {
         match event {
-            Event::Start { model, remembered } => {
+            Event::Start { model, remembered, quarantined } => {
                 let model = self.books.models.entry(model.clone()).or_default();
                 model.served.extend(remembered.iter().map(|version| version.version));
+                for version in quarantined {
+                    let stamp = version.stamp.clone();
+                    let verdict = books::Verdict { stamp, kind: Kind::Quarantined, is_over: false };
+                    model.verdicts.insert(version.version, verdict);
+                }
             }
             Event::Aspired { model, answer: Answer::Version(version) } => {
                 self.books.answered(model, version);

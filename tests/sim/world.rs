@@ -73,7 +73,7 @@ impl World {
         };
         for model in world.models() {
             world.promote(&model);
-            world.feed(Event::Start { model, remembered: Vec::new() });
+            world.feed(Event::Start { model, remembered: Vec::new(), quarantined: Vec::new() });
         }
         world
     }
@@ -163,14 +163,16 @@ impl World {
         }
     }
 
-    /// The process ends and begins anew. It knows what served.
+    /// The process ends and begins anew. It knows what served, and what is in quarantine.
     fn restart(&mut self) {
-        let remembered: Vec<_> = self
+        let starts: Vec<_> = self
             .state
             .models()
             .map(|(name, model)| {
                 let serving = model.serving().map(|serving| &serving.version);
-                (name.clone(), model.predecessor().into_iter().chain(serving).cloned().collect())
+                let remembered = model.predecessor().into_iter().chain(serving).cloned().collect();
+                let quarantined = model.quarantined();
+                Event::Start { model: name.clone(), remembered, quarantined }
             })
             .collect();
         self.agenda.clear();
@@ -179,8 +181,8 @@ impl World {
         let (published, returned) = self.seen();
         self.checker = Checker::new(self.policy);
         (self.checker.published, self.checker.returned) = (published, returned);
-        for (model, remembered) in remembered {
-            self.feed(Event::Start { model, remembered });
+        for start in starts {
+            self.feed(start);
         }
     }
 

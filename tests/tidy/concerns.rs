@@ -44,6 +44,7 @@ const CONCERNS: [Concern; 7] = [
         homes: &[
             "src/batch/threads.rs",
             "src/lifecycle/loader_thread.rs",
+            "src/lifecycle/readers.rs",
             "src/predict/pipeline.rs",
             "src/app/",
         ],

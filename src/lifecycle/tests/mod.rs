@@ -1,5 +1,6 @@
 //! One model, step by step: what an event leads to.
 
+mod follow;
 mod promotions;
 mod refusals;
 mod returns;
@@ -44,7 +45,8 @@ impl Bench {
     fn new(policy: Policy, remembered: &[u64]) -> Self {
         let mut bench = Self { state: Lifecycle::new(policy), now: Instant::now() };
         let remembered = remembered.iter().map(|number| version(*number)).collect();
-        assert_eq!(bench.feed(Event::Start { model: name(), remembered }), "");
+        let start = Event::Start { model: name(), remembered, quarantined: Vec::new() };
+        assert_eq!(bench.feed(start), "");
         bench
     }
 

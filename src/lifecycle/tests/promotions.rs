@@ -99,7 +99,11 @@ fn models_take_turns_to_load() {
     let now = Instant::now();
     let names = ["a", "b"].map(|name| ModelName::new(name).unwrap());
     for model in &names {
-        let _ = step(&mut state, Event::Start { model: model.clone(), remembered: vec![] }, now);
+        let _ = step(
+            &mut state,
+            Event::Start { model: model.clone(), remembered: vec![], quarantined: vec![] },
+            now,
+        );
         let answer = Answer::Version(version(1));
         let _ = step(&mut state, Event::Aspired { model: model.clone(), answer }, now);
     }

@@ -96,3 +96,23 @@ fn a_version_is_quarantined_by_what_the_registry_says_of_it_now() {
     bench.aspire(1);
     assert_eq!(bench.answer(restamped), "");
 }
+
+#[test]
+fn what_was_in_quarantine_before_the_process_began_stays_there() {
+    let mut bench = Bench::promoted(policy());
+    bench.loaded(2);
+    bench.worse(2);
+    let quarantined = bench.model().quarantined();
+    assert_eq!(quarantined.len(), 1);
+
+    let mut bench = Bench { state: Lifecycle::new(policy()), now: bench.now };
+    let remembered = vec![version(1)];
+    let start = Event::Start { model: name(), remembered, quarantined: quarantined.clone() };
+    assert_eq!(bench.feed(start), "");
+    assert_eq!(bench.aspire(2), "load 1=1", "the registry says the same as before");
+    assert_eq!(bench.loaded(1), "publish 1, accepted 1");
+    assert_eq!(bench.model().quarantined(), quarantined);
+    let restamped = Answer::Version(Aspired { stamp: "new".to_owned(), ..version(2) });
+    assert_eq!(bench.answer(restamped), "load 2=2");
+    assert_eq!(bench.model().quarantined(), [], "it is another one now");
+}

@@ -114,14 +114,14 @@ impl Looking<'_> {
                 return self.only(only.version, &only.dir, None);
             }
             Place::Folder(folder) => *folder,
-            Place::Root { path, mut models } => match models.pop() {
-                Some(folder) if models.is_empty() => folder,
-                last => {
-                    let names = models.into_iter().chain(last).map(|model| model.name().clone());
-                    let names = names.collect();
+            Place::Root { path, models } => {
+                let [(_, only)] = models.as_slice() else {
+                    let names = models.into_iter().map(|(name, _)| name).collect();
                     return Err(LayoutError::SeveralModels { path, names }.into());
-                }
-            },
+                };
+                let folder = ModelFolder::read(only)?;
+                folder.ok_or(LayoutError::NoModel { path })?
+            }
         };
         match folder.meaning(selector) {
             Meaning::Nothing => Ok(None),
@@ -223,16 +223,16 @@ fn judge(version: VersionId, dir: &Path) -> Result<(), String> {
 }
 
 /// The models at a path or `file:` URI and the place of each: several for a root, else one, at the
-/// path as it was given, which may be a link that leads elsewhere one day.
+/// path as it was given, which may be a link that leads elsewhere one day. In a root a damaged
+/// `registry.yaml` is no reason to miss a model: whoever follows it is told.
 ///
 /// # Errors
 /// When there is none, or the path cannot be read.
 pub fn models_at(path: &str) -> Result<Vec<(ModelName, PathBuf)>, SourceError> {
-    let placed = |folder: &ModelFolder| (folder.name().clone(), folder.path().to_owned());
     let name = match Place::of(path)? {
         Place::Directory(dir) => one_directory(dir, None)?.name,
         Place::Folder(folder) => folder.name().clone(),
-        Place::Root { models, .. } => return Ok(models.iter().map(placed).collect()),
+        Place::Root { models, .. } => return Ok(models),
     };
     Ok(vec![(name, crate::store::local_path(path).map_err(LayoutError::from)?)])
 }

@@ -1,6 +1,7 @@
 //! One question to a server.
 
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
@@ -14,13 +15,22 @@ pub(super) struct Ask {
     pub(super) what: String,
     /// The server, for people.
     pub(super) server: String,
+    /// What has to be sent with an address that was signed for us; `None` for any other.
+    pub(super) signed: Option<HeaderMap>,
 }
 
 impl Ask {
     pub(super) fn new(method: Method, server: &Url, path: &str, what: impl Into<String>) -> Self {
         let mut url = server.clone();
         extend(&mut url, path);
-        Self { method, url, body: None, what: what.into(), server: super::options::shown(server) }
+        let (what, server) = (what.into(), super::options::shown(server));
+        Self { method, url, body: None, what, server, signed: None }
+    }
+
+    /// An address that somebody signed for us. Its query is a secret, its path only words.
+    pub(super) fn signed(url: Url, headers: HeaderMap, what: String) -> Self {
+        let server = url.origin().ascii_serialization();
+        Self { method: Method::GET, url, body: None, what, server, signed: Some(headers) }
     }
 
     pub(super) fn get(server: &Url, path: &str, what: impl Into<String>) -> Self {

@@ -18,6 +18,7 @@ use super::options::{ClientOptions, Credentials, RetryPolicy, shown};
 use super::refusal::{Failure, Refusal, broken_off, garbled};
 use crate::store::{ByteStream, RemoteError};
 
+const USER_AGENT: &str = concat!("flowgate/", env!("CARGO_PKG_VERSION"));
 /// Largest answer that is not a file: a model with thousands of versions or files.
 const JSON_BYTES_MAX: usize = 16 << 20;
 /// How much of a refusal is read.
@@ -80,6 +81,23 @@ impl Client {
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self { shared: Arc::clone(&self.shared), retry }
+    }
+
+    /// A client that shows nothing of ours, for the stores behind a server: with the authorities
+    /// that this machine trusts.
+    pub(super) fn of_stores(&self) -> Result<Self, RemoteError> {
+        let Shared { tracking, registry, timeout, .. } = &*self.shared;
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout((*timeout).min(CONNECT_MAX))
+            .read_timeout(*timeout)
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| no_connections(&error))?;
+        let (tracking, registry) = (tracking.clone(), registry.clone());
+        let (credentials, workspace, timeout) = (None, None, *timeout);
+        let shared = Shared { http, tracking, registry, credentials, workspace, timeout };
+        Ok(Self { shared: Arc::new(shared), retry: self.retry })
     }
 
     pub(super) fn tracking(&self) -> &Url {
@@ -171,6 +189,9 @@ impl Client {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
+        if let Some(headers) = &ask.signed {
+            request = request.headers(headers.clone());
+        }
         let response = request.send().await.map_err(|error| Failure::broken(ask, &error))?;
         let status = response.status();
         if status.is_success() {
@@ -225,7 +246,7 @@ fn connector(options: &ClientOptions) -> Result<reqwest::Client, RemoteError> {
     // The process has one provider of cryptography; whoever was first here took the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("flowgate/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .connect_timeout(options.timeout.min(CONNECT_MAX))
         .read_timeout(options.timeout)
         .redirect(Policy::custom(|attempt| {
@@ -256,13 +277,13 @@ fn connector(options: &ClientOptions) -> Result<reqwest::Client, RemoteError> {
         builder = builder
             .identity(identity.map_err(|_| not_pem(path, "a certificate and its private key"))?);
     }
-    builder.build().map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        RemoteError::Unusable(format!(
-            "no connections can be made: {}",
-            cause.unwrap_or_else(|| error.to_string())
-        ))
-    })
+    builder.build().map_err(|error| no_connections(&error))
+}
+
+fn no_connections(error: &reqwest::Error) -> RemoteError {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let cause = cause.unwrap_or_else(|| error.to_string());
+    RemoteError::Unusable(format!("no connections can be made: {cause}"))
 }
 
 /// Short, but blocking; only when a client is made.

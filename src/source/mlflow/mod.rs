@@ -12,6 +12,7 @@ mod ask;
 mod client;
 mod options;
 mod origin;
+mod presigned;
 mod promote;
 mod proxy_dir;
 mod reads;

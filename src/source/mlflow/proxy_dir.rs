@@ -5,6 +5,8 @@
 //! runs (`runs:/`) and logged models (`models:/m-...`) all the same. There are no checksums: sizes
 //! are all that can be compared.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use url::Url;
 
 use super::answers::{Listed, Listing};
@@ -28,6 +30,8 @@ pub struct ProxyDir {
     client: Client,
     uri: String,
     root: Root,
+    /// Whether the server was found to sign addresses only.
+    is_presigned_only: AtomicBool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +65,8 @@ impl ProxyDir {
         let root = Root::of(uri, client.tracking()).ok_or_else(|| {
             RemoteError::Unusable(format!("`{uri}` is no directory that a tracking server reads"))
         })?;
-        Ok(Self { client: client.clone(), uri: uri.to_owned(), root })
+        let (client, uri) = (client.clone(), uri.to_owned());
+        Ok(Self { client, uri, root, is_presigned_only: AtomicBool::new(false) })
     }
 
     /// What lies in a directory, by the names there.
@@ -121,7 +126,19 @@ impl RemoteDir for ProxyDir {
             return Err(RemoteError::Unusable(format!("`{path}` is no file of {}", self.uri)));
         }
         let what = format!("file {path} of {}", self.uri);
-        self.client.file(self.root.read(self.client.tracking(), path, what)).await
+        let Root::Proxy { server, path: dir } = &self.root else {
+            return self.client.file(self.root.read(self.client.tracking(), path, what)).await;
+        };
+        if !self.is_presigned_only.load(Ordering::Relaxed) {
+            let ask = self.root.read(server, path, what.clone());
+            match self.client.file(ask).await {
+                Err(RemoteError::Denied(_)) if self.client.is_presigned_only(server).await => {
+                    self.is_presigned_only.store(true, Ordering::Relaxed);
+                }
+                file => return file,
+            }
+        }
+        self.client.presigned_file(server, &joined(dir, path), what).await
     }
 }
 

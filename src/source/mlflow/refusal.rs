@@ -4,7 +4,7 @@
 //! HTML or plain text, and whatever stands in front of MLflow has words of its own.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -82,8 +82,7 @@ impl Failure {
             error,
             retry_after: refusal
                 .retry_after
-                .and_then(|seconds| seconds.trim().parse().ok())
-                .map(Duration::from_secs),
+                .and_then(|text| wait_asked_for(text, SystemTime::now())),
             status: Some(refusal.status),
         }
     }
@@ -146,6 +145,10 @@ impl Refusal<'_> {
             );
         }
         let advice = match self.credentials {
+            None if ask.signed.is_some() => {
+                "the address that the MLflow server signed for it is not accepted (any more)"
+                    .to_owned()
+            }
             None => "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or \
                  MLFLOW_TRACKING_TOKEN (they are sent to the tracking and the registry server only)"
                 .to_owned(),
@@ -160,6 +163,16 @@ impl Refusal<'_> {
         };
         format!("{server} denies {what} ({status}, `{said}`): {advice}")
     }
+}
+
+/// What a `Retry-After` asks for: seconds, or the time of day of a proxy's clock.
+fn wait_asked_for(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// An answer that is not what MLflow answers.
@@ -203,4 +216,28 @@ pub(super) fn line(text: &str, chars_max: usize) -> String {
     let start: String =
         text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max).collect();
     start.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_ask_for_seconds_or_for_a_time() {
+        // Fri, 20 Nov 2026 15:50:10 GMT
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_189_810);
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Fri, 20 Nov 2026 15:50:40 GMT", Some(30)),
+            // Over already, as its clock says, or ours.
+            ("Fri, 20 Nov 2026 15:50:00 GMT", Some(0)),
+            ("Friday, 20-Nov-26 15:50:40 GMT", Some(30)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(wait_asked_for(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::source::Hint;
+use crate::source::{Hint, Watch};
 
 /// Far more than any change takes to be told.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -14,14 +14,33 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-async fn told(hint: &mut Hint, what: &str) {
+/// Both ends of a watch, used as a source does that looks after each change.
+struct Watched {
+    hint: Hint,
+    watch: Watch,
+}
+
+impl Watched {
+    fn of(paths: Vec<PathBuf>) -> Self {
+        let (hint, mut watch) = Hint::of(paths);
+        watch.renew();
+        Self { hint, watch }
+    }
+
+    async fn changed(&mut self) {
+        self.hint.changed().await;
+        self.watch.renew();
+    }
+}
+
+async fn told(hint: &mut Watched, what: &str) {
     let told = tokio::time::timeout(PATIENCE, hint.changed()).await;
     assert!(told.is_ok(), "nothing was told of {what}");
 }
 
 /// Takes what is still under way, so that the next change is told by itself. Should something come
 /// later still, the test proves less, but does not fail.
-async fn quiet(hint: &mut Hint) {
+async fn quiet(hint: &mut Watched) {
     while tokio::time::timeout(Duration::from_millis(150), hint.changed()).await.is_ok() {}
 }
 
@@ -31,7 +50,7 @@ fn what_is_written_below_is_told() {
     let folder = root.path().join("wine");
     fs::create_dir_all(folder.join("1")).unwrap();
     block_on(async {
-        let mut hint = Hint::watch(vec![folder.clone()]);
+        let mut hint = Watched::of(vec![folder.clone()]);
         fs::write(folder.join("registry.yaml"), "a").unwrap();
         told(&mut hint, "a file").await;
         quiet(&mut hint).await;
@@ -52,7 +71,7 @@ fn a_path_may_come_go_and_come_again() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("models/wine");
     block_on(async {
-        let mut hint = Hint::watch(vec![folder.clone()]);
+        let mut hint = Watched::of(vec![folder.clone()]);
         for round in 0..3 {
             fs::create_dir_all(&folder).unwrap();
             told(&mut hint, "a path that comes").await;
@@ -76,7 +95,7 @@ fn links_that_are_swapped_are_told_and_followed() {
     let link = root.path().join("wine");
     symlink(&one, &link).unwrap();
     block_on(async {
-        let mut hint = Hint::watch(vec![link.clone()]);
+        let mut hint = Watched::of(vec![link.clone()]);
         swap(&two, &link);
         told(&mut hint, "a link that leads elsewhere").await;
         quiet(&mut hint).await;
@@ -98,7 +117,7 @@ fn a_config_map_that_changes_is_told() {
     symlink("..data/registry.yaml", volume.join("registry.yaml")).unwrap();
     block_on(async {
         for watched in [volume.join("registry.yaml"), volume.to_owned()] {
-            let mut hint = Hint::watch(vec![watched]);
+            let mut hint = Watched::of(vec![watched]);
             swap(Path::new("..second"), &volume.join("..data"));
             told(&mut hint, "a volume that is published anew").await;
             quiet(&mut hint).await;
@@ -112,7 +131,7 @@ fn the_companions_of_a_database_count() {
     let database = root.path().join("mlflow.db");
     fs::write(&database, "").unwrap();
     block_on(async {
-        let mut hint = Hint::watch(vec![database]);
+        let mut hint = Watched::of(vec![database]);
         fs::write(root.path().join("mlflow.db-wal"), "a").unwrap();
         told(&mut hint, "the log beside a database").await;
     });
@@ -122,7 +141,7 @@ fn the_companions_of_a_database_count() {
 fn many_changes_are_one_and_none_is_lost_by_waiting_elsewhere() {
     let root = tempfile::tempdir().unwrap();
     block_on(async {
-        let mut hint = Hint::watch(vec![root.path().to_owned()]);
+        let mut hint = Watched::of(vec![root.path().to_owned()]);
         for number in 0..500 {
             fs::write(root.path().join(format!("{number}")), "a").unwrap();
         }
@@ -137,7 +156,7 @@ fn many_changes_are_one_and_none_is_lost_by_waiting_elsewhere() {
 #[test]
 fn without_paths_nothing_is_ever_told() {
     block_on(async {
-        let mut hint = Hint::watch(Vec::new());
+        let mut hint = Watched::of(Vec::new());
         assert!(tokio::time::timeout(Duration::from_millis(50), hint.changed()).await.is_err());
     });
 }

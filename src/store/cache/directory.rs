@@ -48,7 +48,14 @@ impl Cache {
     /// When the directory cannot be made or written, or its file system has no locks.
     pub fn open(options: CacheOptions) -> Result<Self, CacheError> {
         let cache = Self { options };
-        for dir in [cache.versions(), cache.partials(), cache.locks(), cache.knowns()] {
+        let dirs = [
+            cache.versions(),
+            cache.partials(),
+            cache.locks(),
+            cache.knowns(),
+            cache.quarantines(),
+        ];
+        for dir in dirs {
             fs::create_dir_all(&dir).map_err(CacheError::on("make the directory", &dir))?;
         }
         let probe = cache.locks().join(format!("open-{}", std::process::id()));
@@ -115,6 +122,10 @@ impl Cache {
 
     pub(super) fn knowns(&self) -> PathBuf {
         self.options.dir.join("known")
+    }
+
+    pub(super) fn quarantines(&self) -> PathBuf {
+        self.options.dir.join("quarantine")
     }
 
     fn locks(&self) -> PathBuf {

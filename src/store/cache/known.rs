@@ -1,24 +1,20 @@
 //! What each served model was last: a start without the registry begins with that.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::model::{ModelName, VersionId};
 use crate::store::without_secrets;
 
 use super::directory::Cache;
 use super::error::CacheError;
-use super::key::{CacheKey, hex};
+use super::kept;
+use super::key::CacheKey;
 
 /// Changes whenever what is written does.
 const FORMAT: u32 = 1;
-/// Largest file that is read, in bytes: a hundred times what is written.
-const FILE_BYTES_MAX: u64 = 256 << 10;
 
 /// The version of a model that its registry named last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,14 +58,7 @@ impl Cache {
             origin: without_secrets(&last.origin),
         };
         let path = self.known(registry_key);
-        let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(self.knowns())?;
-            file.write_all(&serde_json::to_vec(&entry)?)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            self.forget_oldest()
-        };
-        write().map_err(CacheError::on("write", &path))
+        kept::write(&path, &entry, self.options.known_max).map_err(CacheError::on("write", &path))
     }
 
     /// What a model was last; `None` where nothing is known, or nothing that can be read.
@@ -86,30 +75,13 @@ impl Cache {
     }
 
     pub(super) fn known(&self, registry_key: &str) -> PathBuf {
-        self.knowns().join(format!("{}.json", hex(&Sha256::digest(registry_key))))
-    }
-
-    /// Removes the oldest files beyond the number that is kept, and what a crash left.
-    fn forget_oldest(&self) -> io::Result<()> {
-        let mut entries: Vec<(SystemTime, PathBuf)> = fs::read_dir(self.knowns())?
-            .flatten()
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        entries.sort_unstable();
-        let surplus = entries.len().saturating_sub(self.options.known_max.max(1));
-        for (_, path) in &entries[..surplus] {
-            // Another process may have been faster.
-            let _ = fs::remove_file(path);
-        }
-        Ok(())
+        kept::path(&self.knowns(), registry_key)
     }
 }
 
 fn read(path: &Path, registry_key: &str) -> io::Result<LastKnown> {
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
-    let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    let entry: Entry = serde_json::from_slice(&bytes)?;
+    let entry: Entry = kept::read(path)?;
     if entry.format != FORMAT || entry.registry_key != registry_key {
         return Err(invalid("it is of another format, or of another model"));
     }

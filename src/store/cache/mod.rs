@@ -7,6 +7,7 @@
 //! DIR/partial/KEY/...              a fetch in progress; renamed to `versions` when it is whole
 //! DIR/locks/...                    who fetches, who serves
 //! DIR/known/....json               what each served model was last
+//! DIR/quarantine/....json          its versions that may not serve again
 //! ```
 //!
 //! Promises: what [`Cache::find`] returns is whole and stays while its [`Held`] lives, in whichever
@@ -25,11 +26,13 @@ mod error;
 mod evict;
 mod fetch;
 mod held;
+mod kept;
 mod key;
 mod known;
 mod lock;
 mod manifest;
 mod partial;
+mod quarantine;
 
 #[cfg(test)]
 mod tests;
@@ -41,3 +44,4 @@ pub use held::{Damage, Held};
 pub use key::CacheKey;
 pub use known::LastKnown;
 pub use manifest::About;
+pub use quarantine::Quarantined;

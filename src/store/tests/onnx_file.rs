@@ -2,12 +2,12 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
-use crate::store::onnx_file::{ExternalFile, OnnxFileError, external_files};
+use crate::store::onnx_file::{ExternalFile, GraphWeights, OnnxFileError, graph_weights};
 
 use super::wire::{bytes, external, model, number};
 
 fn walk(file: &[u8]) -> Result<Vec<ExternalFile>, OnnxFileError> {
-    external_files(Cursor::new(file), file.len() as u64)
+    Ok(graph_weights(Cursor::new(file), file.len() as u64)?.files)
 }
 
 fn file(location: &str, bytes_min: u64, tensor: &str) -> ExternalFile {
@@ -22,6 +22,20 @@ fn tensors_of_one_file_are_merged_to_how_far_they_reach() {
     let graph = model(&[near, far, other]);
     // Without a length it is the tensor's size: 4 x 3 floats.
     assert_eq!(walk(&graph).unwrap(), [file("a/b", 48, "other"), file("w.bin", 4106, "far")]);
+}
+
+#[test]
+fn weights_are_counted_wherever_they_lie_and_16_bits_count_twice() {
+    let raw = |data_type, payload: &[u8]| [number(2, data_type), bytes(9, payload)].concat();
+    let (floats, halves) = (raw(1, &[0; 40]), raw(10, &[0; 40]));
+    let elsewhere = external("far", &[("location", "w.bin")]);
+    let graph = model(&[floats.clone(), halves.clone(), elsewhere.clone()]);
+    let GraphWeights { own_bytes, wide_bytes, .. } =
+        graph_weights(Cursor::new(&graph), graph.len() as u64).unwrap();
+    let [floats, halves, elsewhere] = [floats, halves, elsewhere].map(|tensor| tensor.len() as u64);
+    assert_eq!(own_bytes, floats + halves + elsewhere);
+    // 4 x 3 floats.
+    assert_eq!(wide_bytes, floats + 2 * halves + 48);
 }
 
 #[test]
@@ -82,7 +96,7 @@ fn damaged_files_are_told_from_graphs() {
 fn a_file_shorter_than_announced_is_an_error() {
     let graph = model(&[bytes(9, &[0; 100])]);
     let announced = graph.len() as u64 + 1;
-    assert!(external_files(Cursor::new(&graph), announced).is_err());
+    assert!(graph_weights(Cursor::new(&graph), announced).is_err());
 }
 
 #[test]

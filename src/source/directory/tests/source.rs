@@ -62,6 +62,26 @@ fn the_registry_file_says_what_serves_and_where() {
 }
 
 #[test]
+fn a_damaged_registry_file_is_the_fault_of_its_own_model() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["churn", "wine"] {
+        copy(&wine(1), &root.path().join(format!("{name}/1")), &|text| text);
+    }
+    fs::write(root.path().join("churn/registry.yaml"), "stages: [").unwrap();
+    let models = models_at(&text(root.path())).unwrap();
+    let names: Vec<_> = models.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names, ["churn", "wine"]);
+    let answers =
+        models.iter().map(|(_, folder)| answer(&mut follow(folder, None, Duration::ZERO)));
+    let [churn, wine] = answers.collect::<Vec<_>>().try_into().unwrap();
+    assert!(
+        matches!(&churn, Err(SourceError::Unreadable(why)) if why.contains("churn")),
+        "{churn:?}"
+    );
+    assert_eq!(wine, Ok(Some(1)));
+}
+
+#[test]
 fn an_old_directory_counts_at_the_first_look_and_a_new_one_does_not() {
     let root = tempfile::tempdir().unwrap();
     put(&root, 1);

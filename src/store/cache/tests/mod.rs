@@ -2,6 +2,7 @@ mod fetching;
 mod keeping;
 mod known;
 mod processes;
+mod quarantine;
 
 use std::cell::{Cell, RefCell};
 use std::fs;

@@ -59,14 +59,6 @@ impl Source {
             Self::Files(source) => source.settles_in(),
         }
     }
-
-    /// That a version serves already, as if this had been the answer: what is about to change on
-    /// disk is no reason to step back from it.
-    pub fn set_answered(&mut self, version: VersionId) {
-        if let Self::Files(FileSource::Directory(source)) = self {
-            source.set_answered(version);
-        }
-    }
 }
 
 impl FileSource {

@@ -58,8 +58,6 @@ pub enum LayoutError {
         .path.display()
     )]
     OneVersionOnly { path: PathBuf, selector: Selector },
-    #[error("{selector} of model {name} is assigned to no version in `{}`", .path.display())]
-    Unassigned { path: PathBuf, name: ModelName, selector: Selector },
     #[error(
         "{selector} of model {name} means version {version}, but `{}` has no {version}/MLmodel \
          (its versions: {})",
@@ -77,43 +75,6 @@ pub enum LayoutError {
         .path.display(), list(.names)
     )]
     SeveralModels { path: PathBuf, names: Vec<ModelName> },
-}
-
-/// Finds the one model that a path or `file:` URI means, in the version that the selector picks.
-/// Without a selector that is the version in stage Production, or else the highest one.
-///
-/// # Errors
-/// When the path names no model or several, or the selector no version.
-pub fn resolve(uri: &str, selector: Option<&Selector>) -> Result<ResolvedModel, LayoutError> {
-    let mut models = resolve_all(uri, selector)?;
-    match models.pop() {
-        Some(model) if models.is_empty() => Ok(model),
-        last => {
-            let names = models.into_iter().chain(last).map(|model| model.name).collect();
-            Err(LayoutError::SeveralModels { path: local_path(uri)?, names })
-        }
-    }
-}
-
-/// Like [`resolve`], but a root with several models gives one version of each, sorted by name.
-///
-/// # Errors
-/// When the path names no model, or the selector no version of one of them.
-pub fn resolve_all(
-    uri: &str,
-    selector: Option<&Selector>,
-) -> Result<Vec<ResolvedModel>, LayoutError> {
-    match Place::of(uri)? {
-        Place::Directory(dir) => Ok(vec![one_directory(dir, selector)?]),
-        Place::Folder(folder) => Ok(vec![folder.pick(selector)?]),
-        Place::Root { models, .. } => {
-            let pick = |(_, path): (ModelName, PathBuf)| match ModelFolder::read(&path)? {
-                Some(folder) => folder.pick(selector),
-                None => Err(LayoutError::NoModel { path }),
-            };
-            models.into_iter().map(pick).collect()
-        }
-    }
 }
 
 /// What a path of a directory registry names.

@@ -26,7 +26,7 @@ pub use cache::{
     ListingError, Quarantined,
 };
 pub use contained::NotContained;
-pub use layout::{LayoutError, Place, ResolvedModel, one_directory, resolve, resolve_all};
+pub use layout::{LayoutError, Place, ResolvedModel, one_directory};
 pub(crate) use model_dir::GRAPH_BYTES_MAX;
 pub use model_dir::ModelDir;
 pub use model_dir_error::ModelDirError;

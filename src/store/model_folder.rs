@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{ModelName, Selector, Stage, VersionId};
 
-use super::layout::{
-    LayoutError, ResolvedModel, folder_name, has_file, subdirectories, version_of,
-};
+use super::layout::{LayoutError, folder_name, has_file, subdirectories, version_of};
 use super::model_dir::MLMODEL_FILE;
 use super::registry_file::{REGISTRY_BYTES_MAX, REGISTRY_FILE, RegistryFile, RegistryFileError};
 
@@ -80,30 +78,6 @@ impl ModelFolder {
                 self.registry.assigned_to(assigned).map_or(Meaning::Nothing, Meaning::Version)
             }
         }
-    }
-
-    /// The directory that a selector means.
-    pub(super) fn pick(
-        mut self,
-        selector: Option<&Selector>,
-    ) -> Result<ResolvedModel, LayoutError> {
-        let version = match self.meaning(selector) {
-            Meaning::Version(version) => version,
-            Meaning::Highest => match self.versions.last_key_value() {
-                Some((highest, _)) => *highest,
-                None => return Err(LayoutError::NoModel { path: self.path }),
-            },
-            Meaning::Nothing => return Err(self.unassigned(selector)),
-        };
-        match self.versions.remove(&version) {
-            Some(dir) => Ok(ResolvedModel { name: self.name, version, dir }),
-            None => Err(self.no_such_version(selector, version)),
-        }
-    }
-
-    fn unassigned(self, selector: Option<&Selector>) -> LayoutError {
-        let selector = spelt(selector);
-        LayoutError::Unassigned { path: self.path, name: self.name, selector }
     }
 
     /// The refusal of a version that is not there.

@@ -235,9 +235,24 @@ def follow(work: Path) -> None:
                 f"version {version} is refused: {reason}",
             )  # fmt: skip
             assert now(by_alias) == one
+
+            def told(version: str = version, reason: str = reason) -> bool:
+                tags = client.get_model_version(MODEL, version).tags
+                is_refused = tags.get("flowgate.status") == "refused"
+                return is_refused and reason in tags.get("flowgate.reason", "")
+
+            until(told, f"the registry is told that version {version} is refused: {reason}")
             print(f"  alias to a version that is refused ({reason}): version {one} stays")
         client.set_registered_model_alias(MODEL, "champion", two)
         moves(by_alias, two, "alias to a good one again")
+
+        def statuses() -> dict[str, str | None]:
+            tags = {version: client.get_model_version(MODEL, version).tags for version in (one, two)}
+            return {version: its.get("flowgate.status") for version, its in tags.items()}
+
+        # Of the two servers the last one to speak counts: this one, which has just swapped.
+        until(lambda: statuses() == {one: "replaced", two: "serving"}, "both are tagged")
+        print("  the registry knows which version serves, which was replaced, which were refused")
 
         client.delete_model_version(MODEL, one)
         time.sleep(1.0)

@@ -67,11 +67,6 @@ impl DirectorySource {
         self.aspired_at(Now::read())
     }
 
-    /// That this version is served already.
-    pub fn set_answered(&mut self, version: VersionId) {
-        self.answered = Some(version);
-    }
-
     /// How long after the last look a directory may have settled that had not then: a look sooner
     /// than the next regular one is worth it. `None` when nothing was unsettled.
     pub fn settles_in(&self) -> Option<Duration> {

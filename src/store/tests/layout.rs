@@ -3,7 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::model::{Selector, Stage, VersionId};
-use crate::store::{resolve, resolve_all};
+use crate::store::{LayoutError, Meaning, ModelFolder, Place, ResolvedModel, one_directory};
 
 /// A registry with `wine` (versions 1, 2 and 10; a folder 11 still without its `MLmodel`) and
 /// `churn` (version 4).
@@ -25,6 +25,34 @@ fn uri(root: &TempDir, path: &str) -> String {
 
 fn version(number: u64) -> Selector {
     Selector::Version(VersionId(number))
+}
+
+/// The one model that a path means, in the version that the selector picks.
+fn resolve(uri: &str, selector: Option<&Selector>) -> Result<ResolvedModel, LayoutError> {
+    let folder = match Place::of(uri)? {
+        Place::Directory(dir) => return one_directory(dir, selector),
+        Place::Folder(folder) => *folder,
+        Place::Root { path, models } => {
+            let [(_, only)] = models.as_slice() else {
+                let names = models.into_iter().map(|(name, _)| name).collect();
+                return Err(LayoutError::SeveralModels { path, names });
+            };
+            ModelFolder::read(only)?.unwrap()
+        }
+    };
+    let version = match folder.meaning(selector) {
+        Meaning::Version(version) => version,
+        Meaning::Highest => match folder.versions().last_key_value() {
+            Some((highest, _)) => *highest,
+            None => return Err(LayoutError::NoModel { path: folder.path().to_owned() }),
+        },
+        Meaning::Nothing => panic!("{selector:?} is assigned to no version"),
+    };
+    let name = folder.name().clone();
+    match folder.versions().get(&version).cloned() {
+        Some(dir) => Ok(ResolvedModel { name, version, dir }),
+        None => Err(folder.no_such_version(selector, version)),
+    }
 }
 
 /// Name and version of what is resolved, or the refusal.
@@ -79,9 +107,11 @@ fn selectors_that_pick_nothing_are_refused_with_what_there_is() {
         (None, "stage Production of model wine means version 7"),
         (None, "has no 7/MLmodel (its versions: 1, 2, 10)"),
         (Some(version(11)), "version 11 of model wine means version 11"),
-        (Some(Selector::Alias("best".to_owned())), "alias best of model wine is assigned to no"),
-        (Some(Selector::Stage(Stage::Archived)), "stage Archived of model wine is assigned to no"),
     ];
+    for unknown in [Selector::Alias("best".to_owned()), Selector::Stage(Stage::Archived)] {
+        let Ok(Place::Folder(folder)) = Place::of(&wine) else { panic!("a folder") };
+        assert_eq!(folder.meaning(Some(&unknown)), Meaning::Nothing);
+    }
     for (selector, part) in cases {
         let message = found(&wine, selector.as_ref()).unwrap_err();
         assert!(message.contains(part), "{part:?} is not in {message:?}");
@@ -93,10 +123,9 @@ fn a_bad_registry_file_is_named_with_its_key() {
     let root = registry();
     let file = root.path().join("wine/registry.yaml");
     fs::write(&file, "stages: {Production: newest}").unwrap();
-    for path in ["wine", ""] {
-        let message = resolve_all(&uri(&root, path), None).unwrap_err().to_string();
-        assert!(message.contains("wine/registry.yaml`: `stages.Production`"), "{message}");
-    }
+    let message = found(&uri(&root, "wine"), None).unwrap_err();
+    assert!(message.contains("wine/registry.yaml`: `stages.Production`"), "{message}");
+    assert!(matches!(Place::of(&uri(&root, "")), Ok(Place::Root { .. })), "of that model alone");
     fs::write(&file, b"aliases: {caf\xe9: 1}").unwrap();
     assert!(found(&uri(&root, "wine"), None).unwrap_err().contains("is not UTF-8"));
     fs::write(&file, vec![b' '; 1024 * 1024 + 1]).unwrap();
@@ -124,10 +153,9 @@ fn a_model_directory_takes_its_identity_from_its_place() {
 #[test]
 fn a_root_gives_every_model_and_no_single_one() {
     let root = registry();
-    let models = resolve_all(&uri(&root, ""), None).unwrap();
-    let ids: Vec<_> =
-        models.iter().map(|model| format!("{}/{}", model.name, model.version)).collect();
-    assert_eq!(ids, ["churn/4", "wine/10"]);
+    let Ok(Place::Root { models, .. }) = Place::of(&uri(&root, "")) else { panic!("a root") };
+    let names: Vec<_> = models.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["churn", "wine"]);
     let message = found(&uri(&root, ""), None).unwrap_err();
     assert!(message.contains("holds several models (churn, wine)"), "{message}");
     fs::remove_dir_all(root.path().join("churn")).unwrap();

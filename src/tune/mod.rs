@@ -6,12 +6,14 @@
 //! panic of an engine goes through to the caller.
 
 mod batching;
+mod clock;
 mod cost;
 mod findings;
 mod measure;
 mod sample;
 
 pub use batching::{Batching, check_batching};
+pub use clock::Clock;
 pub use cost::{Costs, choose_batch_rows_max};
 pub use findings::Findings;
 pub use measure::{TuneOptions, is_outdone, measure};

@@ -14,6 +14,7 @@ from figures.figure import Figure, Goal, Result, Scenario, ratio
 from figures.sample import Load, Sample, Unsound
 from figures.scenarios import Choices, goodput, scenarios
 from figures.stage import Limits, Stage, close
+from figures.swaps import Answered, Promotion, around, quantile, read
 from figures.table import Report
 from peers import Request, Server, ServerFailed
 from peers.process import Tree
@@ -21,7 +22,7 @@ from peers.server import Running, numbers
 
 SOUND = {
     "wrong": 0, "first_wrong": None, "right": 10, "right_per_s": 5.0, "statuses": {"200": 10},
-    "failures": {}, "latency_us": {"p50": 1.0, "p99": 2.0},
+    "failures": {}, "latency_us": {"p50": 1.0, "p99": 2.0, "p99_9": 3.0, "max": 4.0},
     "server": {"cpu_us_per_answer": 64.0, "memory_end_bytes": 1},
 }  # fmt: skip
 
@@ -119,6 +120,34 @@ class Figures(unittest.TestCase):
         found = scenarios(Choices(None, None, ("one",)))
         self.assertEqual(len({each.name for each in found}), len(found))
         self.assertTrue(all(each.figures for each in found))
+
+
+class Swaps(unittest.TestCase):
+    """A load of a request a tenth of a second, whose version is 2 from second 105 on."""
+
+    def answers(self, until: int = 1100) -> list[Answered]:
+        return [Answered(tenth / 10, tenth, 1 + (tenth >= 1050)) for tenth in range(1000, until)]
+
+    def test_requests_around_a_swap_are_those_until_a_while_after_its_first_answer(self) -> None:
+        swap = around(Promotion(2, 104.0), self.answers())
+        assert swap is not None
+        self.assertEqual(swap.seconds, 1.0)
+        self.assertEqual(swap.latencies_us, list(range(1035, 1070)))
+
+    def test_a_swap_that_the_load_does_not_see_to_its_end_is_left_out(self) -> None:
+        self.assertIsNone(around(Promotion(2, 104.0), self.answers(1055)))
+        self.assertIsNone(around(Promotion(3, 104.0), self.answers()))
+
+    def test_what_the_load_generator_writes_is_read(self) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+            file.write("due_us,latency_us,version\n500000,70,1\n")
+            file.flush()
+            self.assertEqual(read(Path(file.name), 9.0), [Answered(9.5, 70.0, 1)])
+
+    def test_a_quantile_is_the_least_value_that_so_many_do_not_exceed(self) -> None:
+        ordered = [float(each) for each in range(1, 1001)]
+        self.assertEqual([quantile(ordered, share) for share in (0.5, 0.99, 1.0)], [500, 990, 1000])
+        self.assertEqual(quantile([7.0], 0.5), 7.0)
 
 
 class Missing(unittest.TestCase):

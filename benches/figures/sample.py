@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from peers import Request, Running
@@ -37,8 +38,11 @@ class Sample:
     cpu_us_row: float = 0.0
     p50_us: float = 0.0
     p99_us: float = 0.0
+    p99_9_us: float = 0.0
+    max_us: float = 0.0
     memory_bytes: float = 0.0
     seconds: float = 0.0
+    seconds_max: float = 0.0
     # What the tool printed.
     printed: dict[str, Any] = field(default_factory=dict)
 
@@ -56,8 +60,12 @@ class Load:
     apart: bool = False
 
 
-def load(running: Running, request: Request, how: Load, seconds: float, warmup: float) -> Sample:
-    """Loads a server for so long, after a warm-up, and checks each of its answers."""
+def load(
+    running: Running, request: Request, how: Load, seconds: float, warmup: float,
+    samples: Path | None = None,
+) -> Sample:  # fmt: skip
+    """Loads a server for so long, after a warm-up, and checks each of its answers; a line for each
+    can go to a file."""
     command = [
         *(LOAD_CPUS if how.apart else ()), str(EXAMPLES / "load"), "--json", "--url", running.url(request),
         "--bodies", str(request.bodies), "--content-type", request.content_type,
@@ -66,6 +74,8 @@ def load(running: Running, request: Request, how: Load, seconds: float, warmup: 
     ]  # fmt: skip
     if how.rate is not None:
         command += ["--rate", f"{how.rate:.3f}"]
+    if samples is not None:
+        command += ["--samples", str(samples)]
     printed = output(command)
     where = f"{running.server.name} on {running.model}, {how}"
     if printed.get("wrong"):
@@ -79,6 +89,7 @@ def load(running: Running, request: Request, how: Load, seconds: float, warmup: 
     return Sample(
         rate=printed["right_per_s"], rows_rate=printed["right_per_s"] * how.rows, cpu_us=cpu,
         cpu_us_row=cpu / how.rows, p50_us=latency["p50"], p99_us=latency["p99"],
+        p99_9_us=latency["p99_9"], max_us=latency["max"],
         memory_bytes=server["memory_end_bytes"], printed=printed,
     )  # fmt: skip
 

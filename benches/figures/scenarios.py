@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from peers import POLL_SECONDS
 from peers.server import CORES
 
 from figures.figure import Figure, Goal, Round, Scenario, field, present, ratio
@@ -49,6 +50,8 @@ def scenarios(choices: Choices) -> list[Scenario]:
         forest_single(),
         *(peers(model, FRAMES) for model in ("linear", "wine")),
         *(peers(model, TENSORS) for model in ("digits", "mlp")),
+        *(swapped(model) for model in ("mlp-25mb", "mlp-113mb")),
+        promotion(),
         start_up(),
         memory(),
         overload("forest", 32),
@@ -171,6 +174,61 @@ def peers(model: str, goals: dict[str, float | None]) -> Scenario:
     return Scenario(
         f"peers-{model}", f"{model}, 1 row, c16 and c64, beside the peers", measure,
         tuple(figures), alike=("flowgate", *PEERS), model=model,
+    )  # fmt: skip
+
+
+def swapped(model: str) -> Scenario:
+    server = "flowgate-swapped"
+
+    def measure(stage: Stage) -> Round:
+        capacity = stage.load(server, model, Load(64))
+        if capacity is None:
+            return {}
+        how = Load(64, rate=capacity.rate / 2)
+        return present({
+            "capacity": capacity,
+            "still": stage.without_swaps(server, model, how),
+            "swaps": stage.under_swaps(server, model, how),
+        })  # fmt: skip
+
+    latencies = [
+        Figure(f"{what}, {name}", field(of, f"{what.replace('.', '_')}_us", 1e-3), None, "ms")
+        for what in ("p50", "p99", "p99.9", "max")
+        for name, of in (("without swaps", "still"), ("around swaps", "swaps"))
+    ]
+    return Scenario(
+        f"swaps-{model}",
+        f"{model}, 1 row, open loop at half of the capacity (c64), while it is swapped for new"
+        " versions and while it is not",
+        measure,
+        (
+            *latencies,
+            Figure("p99 around swaps over p99 without", ratio("swaps", "still", "p99_us"),
+                   Goal(most=1.2), "x"),
+            Figure("from the promotion to the first answer", field("swaps", "seconds"), None, "s"),
+        ),
+    )  # fmt: skip
+
+
+def promotion() -> Scenario:
+    servers = {"directory": "flowgate-directory", "MLflow": "flowgate-mlflow"}
+    goals = {"directory": 1.0, "MLflow": 1.0 + POLL_SECONDS}
+
+    def measure(stage: Stage) -> Round:
+        return present(
+            {name: stage.seconds_to_serve(server, "wine", 10) for name, server in servers.items()}
+        )
+
+    return Scenario(
+        "promotion",
+        "wine, from the change of the registry to the first answer of the new version: a directory,"
+        f" and MLflow asked every {POLL_SECONDS} s",
+        measure,
+        tuple(
+            Figure(f"{name}, {what}", field(name, of), Goal(most=goals[name]), "s")
+            for name in servers
+            for what, of in (("median of ten", "seconds"), ("longest", "seconds_max"))
+        ),
     )  # fmt: skip
 
 

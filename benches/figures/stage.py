@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,16 @@ from pathlib import Path
 from peers import Running, Server, ServerFailed
 from peers.flowgate import batch_rows_max
 
-from figures import sample
+from figures import sample, swaps
 from figures.sample import Load, Sample, Unsound
 
 # Predictions of different ONNX Runtime builds and batch sizes differ in the last digits of float32.
 RELATIVE = 1e-4
 ABSOLUTE = 1e-5
+# A load with swaps takes so many times as long as another.
+SWAPS_FACTOR = 4
+# Time for the last of its swaps.
+SWAP_SECONDS = 5.0
 
 
 @dataclass
@@ -91,6 +96,32 @@ class Stage:
             return None
         request = running.server.request(model, how.rows)
         return sample.load(running, request, how, self.limits.seconds, self.limits.warmup)
+
+    def under_swaps(self, name: str, model: str, how: Load) -> Sample | None:
+        """The same, for several swaps' time, with latencies of the requests around those."""
+        running = self.open(name, model)
+        if running is None:
+            return None
+        seconds = SWAPS_FACTOR * self.limits.seconds
+        return swaps.under_swaps(running, how, seconds, self.limits.warmup, SWAP_SECONDS)
+
+    def without_swaps(self, name: str, model: str, how: Load) -> Sample | None:
+        """A load as long as that of `under_swaps`."""
+        running = self.open(name, model)
+        if running is None:
+            return None
+        request = running.server.request(model, how.rows)
+        seconds = SWAPS_FACTOR * self.limits.seconds
+        return sample.load(running, request, how, seconds, self.limits.warmup)
+
+    def seconds_to_serve(self, name: str, model: str, times: int) -> Sample | None:
+        """Median seconds from a change of the registry to an answer of the new version."""
+        running = self.open(name, model)
+        if running is None:
+            return None
+        found = swaps.seconds_to_serve(running, times)
+        printed = {"seconds_to_serve": found}
+        return Sample(seconds=statistics.median(found), seconds_max=max(found), printed=printed)
 
     def raw(self, model: str, batch: int, threads: int) -> Sample:
         for other in self.running.values():

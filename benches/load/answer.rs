@@ -16,7 +16,12 @@ pub(crate) struct Head {
     pub(crate) body: BodyLength,
     /// The server will close the connection.
     pub(crate) close: bool,
+    /// The version of the model that answered, where the server says so and it is a number.
+    pub(crate) version: Option<u64>,
 }
+
+/// The header that says which version of a model answered.
+const VERSION: &str = "x-model-version";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyLength {
@@ -39,7 +44,8 @@ impl Head {
         };
         let status = response.code.ok_or(Malformed)?;
         let keeps = response.version == Some(1);
-        let mut head = Self { status, bytes: length, body: BodyLength::UntilClose, close: !keeps };
+        let (body, close) = (BodyLength::UntilClose, !keeps);
+        let mut head = Self { status, bytes: length, body, close, version: None };
         for header in &*response.headers {
             if header.name.eq_ignore_ascii_case("content-length") {
                 let text = str::from_utf8(header.value).map_err(|_| Malformed)?;
@@ -51,6 +57,9 @@ impl Head {
                     return Err(Malformed);
                 }
                 head.body = BodyLength::Chunked;
+            } else if header.name.eq_ignore_ascii_case(VERSION) {
+                let text = str::from_utf8(header.value).map_err(|_| Malformed)?;
+                head.version = text.trim().parse().ok();
             } else if header.name.eq_ignore_ascii_case("connection") {
                 let value = header.value.trim_ascii();
                 head.close = value.eq_ignore_ascii_case(b"close")
@@ -122,7 +131,8 @@ mod tests {
     #[test]
     fn a_head_tells_status_length_and_whether_the_connection_stays() {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nDate: now\r\n\r\n{}";
-        let expected = Head { status: 200, bytes: 50, body: BodyLength::Known(12), close: false };
+        let body = BodyLength::Known(12);
+        let expected = Head { status: 200, bytes: 50, body, close: false, version: None };
         assert_eq!(parsed(text), expected);
         for end in 0..expected.bytes {
             assert_eq!(Head::parse(&text.as_bytes()[..end]), Ok(None), "{end}");
@@ -138,6 +148,17 @@ mod tests {
             ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", false),
         ] {
             assert_eq!(parsed(text).close, close, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_read_where_it_is_a_number() {
+        for (text, version) in [
+            ("HTTP/1.1 200 OK\r\nX-Model-Version: 12\r\n\r\n", Some(12)),
+            ("HTTP/1.1 200 OK\r\nx-model-version: new\r\n\r\n", None),
+            ("HTTP/1.1 200 OK\r\n\r\n", None),
+        ] {
+            assert_eq!(parsed(text).version, version, "{text}");
         }
     }
 

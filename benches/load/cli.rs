@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) warmup: Duration,
     pub(crate) timeout: Duration,
     pub(crate) server_pid: Option<u32>,
+    /// Where to write each right answer.
+    pub(crate) samples: Option<PathBuf>,
     pub(crate) json: bool,
 }
 
@@ -79,6 +81,7 @@ fn options(matches: &ArgMatches) -> Result<Options, String> {
         warmup: required(matches, "warmup"),
         timeout: required(matches, "timeout"),
         server_pid: matches.get_one("server-pid").copied(),
+        samples: matches.get_one("samples").cloned(),
         json: matches.get_flag("json"),
     })
 }
@@ -99,6 +102,13 @@ fn command() -> Command {
         .args([
             value("server-pid", "PID", "Measure this process and its descendants: CPU, memory")
                 .value_parser(value_parser!(u32)),
+            value(
+                "samples",
+                "FILE",
+                "Write a line for each right answer: when it was due, after the window began, \
+                   its latency, and the version that made it",
+            )
+            .value_parser(value_parser!(PathBuf)),
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
@@ -120,7 +130,7 @@ fn questions() -> [Arg; 8] {
             "expect",
             "FILE",
             "A file with the expected answers, a line for each body in turn; \
-               without it the first answer to each body is taken for right",
+               without it the first answer of each version to each body is taken for right",
         )
         .value_parser(value_parser!(PathBuf)),
         value("tolerance", "RATIO", "How far numbers may lie from the expected, relative to them")

@@ -52,6 +52,7 @@ impl From<Malformed> for Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    pub(crate) version: Option<u64>,
     pub(crate) body: &'a [u8],
 }
 
@@ -101,7 +102,8 @@ impl Client {
                 if head.close {
                     self.connection.stream = None;
                 }
-                Ok(Answer { status: head.status, body: self.connection.body(&head) })
+                let Head { status, version, .. } = head;
+                Ok(Answer { status, version, body: self.connection.body(&head) })
             }
             Err(failure) => {
                 self.connection.stream = None;

@@ -26,6 +26,7 @@ mod arrivals;
 mod cli;
 mod client;
 mod compare;
+mod expected;
 mod process;
 mod report;
 mod requests;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
     };
     let outcome = run::run(&options).and_then(|measured| {
         let report = Report::new(&options, &measured);
+        if let Some(path) = &options.samples {
+            measured.tally.write_samples(path)?;
+        }
         let mut out = io::stdout().lock();
         if options.json {
             serde_json::to_writer(&mut out, &report)?;

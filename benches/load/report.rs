@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::UNIX_EPOCH;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -30,8 +31,12 @@ pub(crate) struct Report {
     right_per_s: f64,
     /// Answers a second, whatever they say.
     answers_per_s: f64,
+    /// When the window began, in seconds since 1970.
+    began_unix_s: f64,
     /// Right answers to requests due in the window.
     right: u64,
+    /// The same by the version of the model that made them, where the server says so.
+    versions: BTreeMap<u64, u64>,
     /// Wrong answers in the whole run.
     wrong: u64,
     first_wrong: Option<Wrong>,
@@ -84,7 +89,7 @@ struct Cost {
 
 impl Report {
     pub(crate) fn new(options: &Options, measured: &Measured) -> Self {
-        let Measured { tally, unsent, own, server } = measured;
+        let Measured { tally, began, unsent, own, server } = measured;
         let duration_s = options.duration.as_secs_f64();
         let open = options.rate.is_some();
         let cost = |usage: &[Usage; 2]| Cost::new(usage, tally);
@@ -100,7 +105,9 @@ impl Report {
             expected: if options.expected.is_some() { "file" } else { "first answers" },
             right_per_s: tally.right_arrived as f64 / duration_s,
             answers_per_s: tally.arrived as f64 / duration_s,
+            began_unix_s: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             right: tally.right.len(),
+            versions: tally.versions.clone(),
             wrong: tally.wrong,
             first_wrong: tally.first_wrong.clone().map(|wrong| Wrong {
                 body: wrong.body,
@@ -171,6 +178,9 @@ impl fmt::Display for Report {
         writeln!(f, "all answers/s      {:>12.1}", self.answers_per_s)?;
         writeln!(f, "right answers      {:>12}   (compared with: {})", self.right, self.expected)?;
         writeln!(f, "wrong answers      {:>12}", self.wrong)?;
+        for (version, count) in self.versions.iter().filter(|_| self.versions.len() > 1) {
+            writeln!(f, "by version {version:<7} {count:>12}")?;
+        }
         for (status, count) in &self.statuses {
             writeln!(f, "status {status}         {count:>12}")?;
         }
@@ -251,7 +261,7 @@ mod tests {
         let base = ["load", "--url", "http://h:1/x", "--body", body, "--duration", "1s"];
         let options = cli::parse(base.iter().chain(more).map(OsString::from)).unwrap();
         let start = Instant::now();
-        let mut tally = Tally::new(start..start + options.duration);
+        let mut tally = Tally::new(start..start + options.duration, false);
         for outcome in outcomes {
             tally.record(
                 &Turn { number: 0, due: start, taken: start + MS },
@@ -267,7 +277,13 @@ mod tests {
         };
         Report::new(
             &options,
-            &Measured { tally, unsent: 4, own: None, server: Some([usage(1), usage(2)]) },
+            &Measured {
+                tally,
+                began: UNIX_EPOCH + Duration::from_secs(7),
+                unsent: 4,
+                own: None,
+                server: Some([usage(1), usage(2)]),
+            },
         )
     }
 
@@ -277,13 +293,15 @@ mod tests {
 
     #[test]
     fn the_json_has_every_figure() {
-        let outcomes = vec![Outcome::Right, Outcome::Right, wrong(), Outcome::Status(429)];
+        let right = || Outcome::Right(Some(3));
+        let outcomes = vec![right(), right(), wrong(), Outcome::Status(429)];
         let report = report(outcomes, &["--rate", "5"]);
         let json = serde_json::to_value(&report).unwrap();
         let figures = |names: &[&str]| names.iter().map(|name| json[name].clone()).collect();
         let counts: Vec<Value> = figures(&["right", "wrong", "unsent", "right_per_s", "mode"]);
         assert_eq!(counts, [json!(2), json!(1), json!(4), json!(2.0), json!("open")]);
         assert_eq!(json["statuses"], json!({"200": 3, "429": 1}));
+        assert_eq!((&json["versions"], &json["began_unix_s"]), (&json!({"3": 2}), &json!(7.0)));
         assert_eq!(json["latency_us"]["count"], 2);
         let close = |value: &Value, us: f64| (value.as_f64().unwrap() / us - 1.0).abs() < 1e-2;
         assert!(close(&json["latency_us"]["p99_9"], 2_000.0), "{json}");
@@ -300,7 +318,8 @@ mod tests {
 
     #[test]
     fn the_summary_shows_what_went_wrong() {
-        let text = report(vec![Outcome::Right, wrong(), Outcome::Status(503)], &[]).to_string();
+        let text =
+            report(vec![Outcome::Right(None), wrong(), Outcome::Status(503)], &[]).to_string();
         for part in [
             "closed loop, 16 connections",
             "first answers",
@@ -317,8 +336,8 @@ mod tests {
 
     #[test]
     fn a_run_is_sound_when_answers_were_right_and_none_was_wrong() {
-        assert!(report(vec![Outcome::Right, Outcome::Status(429)], &[]).is_sound());
-        assert!(!report(vec![Outcome::Right, wrong()], &[]).is_sound());
+        assert!(report(vec![Outcome::Right(None), Outcome::Status(429)], &[]).is_sound());
+        assert!(!report(vec![Outcome::Right(None), wrong()], &[]).is_sound());
         assert!(!report(vec![Outcome::Status(429)], &[]).is_sound());
         assert!(!report(vec![], &[]).is_sound());
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -13,6 +13,7 @@ use super::arrivals::{Arrivals, Share};
 use super::cli::Options;
 use super::client::{Answer, Client, Failure};
 use super::compare::{Tolerance, agrees};
+use super::expected::Expected;
 use super::process::Usage;
 use super::tally::{Outcome, Tally, WrongAnswer};
 use super::turns::{Times, Turns};
@@ -23,6 +24,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// What a run found.
 pub(crate) struct Measured {
     pub(crate) tally: Tally,
+    /// When the window began, by the clock on the wall.
+    pub(crate) began: SystemTime,
     /// Requests due in the window that no connection was free for until the end.
     pub(crate) unsent: u64,
     /// Our own use of the machine, at both ends of the window; `None` without `/proc`.
@@ -37,8 +40,7 @@ struct Questions {
     timeout: Duration,
     tolerance: Tolerance,
     requests: Vec<Vec<u8>>,
-    /// The right answer to each; without any given, the first that comes.
-    expected: Vec<OnceLock<Vec<u8>>>,
+    expected: Expected,
 }
 
 /// Runs the load to its end.
@@ -72,9 +74,10 @@ pub(crate) fn run(options: &Options) -> io::Result<Measured> {
         }
         let times = times();
         let begin = usage_at(times.window.start, options)?;
+        let began = SystemTime::now() - times.window.start.elapsed();
         let end = usage_at(times.window.end, options)?;
 
-        let mut tally = Tally::new(times.window);
+        let mut tally = Tally::new(times.window, options.samples.is_some());
         let mut unsent = 0;
         for handle in handles {
             let (more, left) =
@@ -84,7 +87,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Measured> {
         }
         let pair = |begin: Option<Usage>, end: Option<Usage>| Some([begin?, end?]);
         let (own, server) = (pair(begin.0, end.0), pair(begin.1, end.1));
-        Ok(Measured { tally, unsent, own, server })
+        Ok(Measured { tally, began, unsent, own, server })
     })
 }
 
@@ -119,7 +122,8 @@ fn work(
         clients
     });
     let times = times();
-    let tally = Arc::new(Mutex::new(Tally::new(times.window.clone())));
+    let keeps_samples = options.samples.is_some();
+    let tally = Arc::new(Mutex::new(Tally::new(times.window.clone(), keeps_samples)));
     let arrivals = options.rate.and_then(|rate| Arrivals::new(rate, share));
     let turns = Arc::new(Turns::new(times, share, arrivals));
     runtime.block_on(async {
@@ -134,7 +138,7 @@ fn work(
         }
         Ok::<_, io::Error>(())
     })?;
-    let empty = Tally::new(turns.window());
+    let empty = Tally::new(turns.window(), false);
     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
     Ok((std::mem::replace(&mut tally, empty), turns.unsent()))
 }
@@ -171,25 +175,22 @@ impl Questions {
         let content_type = ("Content-Type".to_owned(), options.content_type.clone());
         let headers: Vec<_> = [content_type].into_iter().chain(options.headers.clone()).collect();
         let request = |body: &Vec<u8>| options.target.request(&headers, body);
-        let expected = match &options.expected {
-            Some(answers) => answers.iter().cloned().map(OnceLock::from).collect(),
-            None => options.bodies.iter().map(|_| OnceLock::new()).collect(),
-        };
         Ok(Self {
             address: options.target.resolve()?,
             timeout: options.timeout,
             tolerance: options.tolerance,
             requests: options.bodies.iter().map(request).collect(),
-            expected,
+            expected: Expected::new(options.expected.clone(), options.bodies.len()),
         })
     }
 
     fn judge(&self, body: usize, answer: Result<Answer<'_>, Failure>) -> Outcome {
         match answer {
-            Ok(Answer { status: 200, body: got }) => {
-                let expected = self.expected[body].get_or_init(|| got.to_vec());
+            Ok(Answer { status: 200, version, body: got }) => {
+                let answers = self.expected.of(version);
+                let expected = answers[body].get_or_init(|| got.to_vec());
                 if agrees(expected, got, self.tolerance) {
-                    Outcome::Right
+                    Outcome::Right(version)
                 } else {
                     Outcome::Wrong(WrongAnswer::new(body, expected, got))
                 }
@@ -208,7 +209,8 @@ mod tests {
     use super::*;
     use crate::cli;
 
-    /// A server that answers requests with these, in turn, on one connection for ever.
+    /// A server that answers requests with these, in turn, on one connection for ever: a status,
+    /// the version after a `@`, and a body.
     fn server(answers: &'static [&'static str]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -219,9 +221,13 @@ mod tests {
                 if !matches!(stream.read(&mut request), Ok(1..)) {
                     return;
                 }
-                let length = answer.len() - 4;
-                let (status, body) = answer.split_at(4);
-                let head = format!("HTTP/1.1 {status}X\r\nContent-Length: {length}\r\n\r\n");
+                let (status, body) = answer.split_once(' ').unwrap();
+                let (status, version) = status.split_once('@').unwrap_or((status, "none"));
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\nX-Model-Version: {version}\r\n\
+                     Content-Length: {length}\r\n\r\n"
+                );
                 stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
             }
         };
@@ -247,6 +253,15 @@ mod tests {
         assert_eq!((wrong.body, &*wrong.expected, &*wrong.got), (0, "[1]", "[2]"));
         assert_eq!((measured.unsent, tally.failures.len()), (0, 0));
         assert_eq!(tally.refused.len(), tally.statuses[&429]);
+    }
+
+    #[test]
+    fn each_version_may_answer_something_else() {
+        let answers = &["200@1 [1]", "200@2 [2]", "200@1 [1.0000001]", "200@2 [1]"];
+        let tally = measured(server(answers), &[]).tally;
+        let wrong = tally.first_wrong.unwrap();
+        assert_eq!((&*wrong.expected, &*wrong.got), ("[2]", "[1]"));
+        assert!(tally.versions[&1] > tally.versions[&2] && tally.wrong > 0);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What came of the requests: counts, latencies, the first wrong answer.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -18,8 +21,8 @@ const SHOWN_BYTES_MAX: usize = 300;
 /// What came of one request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Status 200 and the expected body.
-    Right,
+    /// Status 200 and the expected body, of that version where the server says so.
+    Right(Option<u64>),
     /// Status 200 and another body.
     Wrong(WrongAnswer),
     /// Any other status.
@@ -46,6 +49,15 @@ impl WrongAnswer {
     }
 }
 
+/// One right answer to a request that was due in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sample {
+    /// After the window began.
+    due: Duration,
+    latency: Duration,
+    version: Option<u64>,
+}
+
 /// Counts of a thread, or of all of them.
 pub(crate) struct Tally {
     window: Range<Instant>,
@@ -64,11 +76,15 @@ pub(crate) struct Tally {
     /// Wrong answers in the whole run, the warm-up included.
     pub(crate) wrong: u64,
     pub(crate) first_wrong: Option<WrongAnswer>,
+    /// Right answers of the window by version.
+    pub(crate) versions: BTreeMap<u64, u64>,
+    /// Each right answer, if they are kept.
+    samples: Option<Vec<Sample>>,
 }
 
 impl Tally {
-    /// For requests due in `window`.
-    pub(crate) fn new(window: Range<Instant>) -> Self {
+    /// For requests due in `window`, with or without each of them.
+    pub(crate) fn new(window: Range<Instant>, keeps_samples: bool) -> Self {
         let histogram = || {
             Histogram::new_with_max(LATENCY_NS_MAX, LATENCY_DIGITS)
                 .expect("the bounds are constants that it accepts")
@@ -84,6 +100,8 @@ impl Tally {
             arrived: 0,
             wrong: 0,
             first_wrong: None,
+            versions: BTreeMap::new(),
+            samples: keeps_samples.then(Vec::new),
         }
     }
 
@@ -95,9 +113,16 @@ impl Tally {
         }
         let latency = arrived - turn.due;
         let status = match outcome {
-            Outcome::Right => {
+            Outcome::Right(version) => {
                 if counts {
                     note(&mut self.right, latency);
+                    if let Some(version) = version {
+                        *self.versions.entry(version).or_default() += 1;
+                    }
+                    if let Some(samples) = &mut self.samples {
+                        let due = turn.due - self.window.start;
+                        samples.push(Sample { due, latency, version });
+                    }
                 }
                 self.right_arrived += u64::from(arrived_in_time);
                 200
@@ -138,10 +163,35 @@ impl Tally {
         for (kind, count) in other.failures {
             *self.failures.entry(kind).or_default() += count;
         }
+        for (version, count) in other.versions {
+            *self.versions.entry(version).or_default() += count;
+        }
+        if let (Some(samples), Some(more)) = (&mut self.samples, other.samples) {
+            samples.extend(more);
+        }
         self.right_arrived += other.right_arrived;
         self.arrived += other.arrived;
         self.wrong += other.wrong;
         self.first_wrong = self.first_wrong.take().or(other.first_wrong);
+    }
+
+    /// Writes what was kept of each right answer, in the order in which they were due.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the error names it.
+    pub(crate) fn write_samples(&self, path: &Path) -> io::Result<()> {
+        let mut samples = self.samples.clone().unwrap_or_default();
+        samples.sort_unstable();
+        let write = || -> io::Result<()> {
+            let mut file = BufWriter::new(File::create(path)?);
+            writeln!(file, "due_us,latency_us,version")?;
+            for Sample { due, latency, version } in &samples {
+                let version = version.map(|version| version.to_string()).unwrap_or_default();
+                writeln!(file, "{},{},{version}", due.as_micros(), latency.as_micros())?;
+            }
+            file.flush()
+        };
+        write().map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
     }
 }
 
@@ -158,7 +208,7 @@ mod tests {
     /// A tally of the second from 1 s on, and a turn due so many ms after the beginning.
     fn tally() -> (Tally, impl Fn(u32) -> Turn) {
         let start = Instant::now();
-        let tally = Tally::new(start + 1_000 * MS..start + 2_000 * MS);
+        let tally = Tally::new(start + 1_000 * MS..start + 2_000 * MS, true);
         let turn = move |due_ms: u32| {
             let due = start + due_ms * MS;
             Turn { number: 0, due, taken: due + 3 * MS }
@@ -171,7 +221,7 @@ mod tests {
         let (mut tally, turn) = tally();
         for (due, latency) in [(100, 5), (990, 20), (1_000, 10), (1_995, 500), (2_000, 1)] {
             let turn = turn(due);
-            tally.record(&turn, Outcome::Right, turn.due + latency * MS);
+            tally.record(&turn, Outcome::Right(None), turn.due + latency * MS);
         }
         assert_eq!((tally.right.len(), tally.statuses[&200]), (2, 2));
         assert_eq!(tally.right.max() / 1_000_000, 500);
@@ -185,7 +235,7 @@ mod tests {
         let turn = turn(1_500);
         let wrong = || Outcome::Wrong(WrongAnswer::new(7, b"[1]", b"[2]"));
         let outcomes = [
-            Outcome::Right,
+            Outcome::Right(None),
             wrong(),
             Outcome::Status(429),
             Outcome::Status(503),
@@ -220,15 +270,34 @@ mod tests {
         let (mut all, turn) = tally();
         let turn = turn(1_500);
         for thread in 0..3 {
-            let mut tally = Tally::new(all.window.clone());
+            let mut tally = Tally::new(all.window.clone(), true);
             let wrong = Outcome::Wrong(WrongAnswer::new(thread, b"", b""));
-            for outcome in [Outcome::Right, wrong, Outcome::Failed(Failure::Closed)] {
+            for outcome in
+                [Outcome::Right(Some(thread as u64)), wrong, Outcome::Failed(Failure::Closed)]
+            {
                 tally.record(&turn, outcome, turn.due + MS);
             }
             all.merge(tally);
         }
         assert_eq!((all.right.len(), all.wrong, all.arrived), (3, 3, 6));
         assert_eq!((all.statuses[&200], all.failures["closed"]), (6, 3));
-        assert_eq!(all.first_wrong.unwrap().body, 0);
+        assert_eq!(all.first_wrong.as_ref().unwrap().body, 0);
+        assert_eq!(all.versions, [(0, 1), (1, 1), (2, 1)].into());
+    }
+
+    #[test]
+    fn every_right_answer_of_the_window_can_be_written_in_the_order_of_the_requests() {
+        let (mut tally, turn) = tally();
+        for (due, version) in [(1_500, Some(2)), (900, Some(1)), (1_200, Some(1)), (1_700, None)] {
+            let turn = turn(due);
+            tally.record(&turn, Outcome::Right(version), turn.due + 7 * MS);
+        }
+        let turn = turn(1_300);
+        tally.record(&turn, Outcome::Status(429), turn.due + MS);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        tally.write_samples(file.path()).unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let lines = "due_us,latency_us,version\n200000,7000,1\n500000,7000,2\n700000,7000,\n";
+        assert_eq!(text, lines);
     }
 }

@@ -12,6 +12,10 @@ and `digits` are the committed sample models; the others are made here:
     forest   100 trees of depth 10 on 11 columns: cheap rows, somewhat cheaper in a batch
     mlp      512-2048-2048-512: 25 MB of weights, so batches are what counts
     cnn      two small convolutions over 28 by 28 pixels: a batch gains little
+    mlp-25mb, mlp-113mb   dense nets of 25 and 113 MB, in three versions each, to be swapped
+
+Those in several versions have a folder `versions/` (1, 2, 3) in place of `model/`, and their bodies
+are the mlp's.
 
 Seeds, ids and time stamps are fixed: a second run makes the same models and the same bodies.
 """
@@ -55,6 +59,8 @@ import train  # noqa: E402
 SEED = 20261121
 ROWS = 2_000
 WINES = 8_000
+# Versions of a model that is swapped: with three, the next is neither what serves nor what was before.
+SWAPPED = 3
 
 
 @dataclass(frozen=True)
@@ -66,19 +72,22 @@ class Made:
 
 
 def save(
-    name: str, graph: onnx.ModelProto, signature: ModelSignature, rows: pd.DataFrame | np.ndarray
-) -> Made:
-    """Has MLflow write `target/bench-models/<name>/model`; its example is the first two rows."""
+    name: str, graph: onnx.ModelProto, signature: ModelSignature, rows: pd.DataFrame | np.ndarray,
+    version: int | None = None,
+) -> Made:  # fmt: skip
+    """Has MLflow write `target/bench-models/<name>/model`, or `versions/<version>` there; its example
+    is the first two rows."""
     # The converter lists operator sets in the order of a set, which varies from run to run.
     opsets = sorted((each.domain, each.version) for each in graph.opset_import)
     del graph.opset_import[:]
     graph.opset_import.extend(helper.make_opsetid(*each) for each in opsets)
     onnx.checker.check_model(graph, full_check=True)
-    directory = TARGET / name / "model"
+    place = "model" if version is None else f"versions/{version}"
+    directory = TARGET / name / place
     shutil.rmtree(directory, ignore_errors=True)
     identity = Model(
         utc_time_created=train.CREATED,
-        model_uuid=uuid.uuid5(uuid.NAMESPACE_URL, f"flowgate/bench/{name}").hex,
+        model_uuid=uuid.uuid5(uuid.NAMESPACE_URL, f"flowgate/bench/{name}/{version or ''}".rstrip("/")).hex,
     )
     mlflow.onnx.save_model(
         graph, str(directory), mlflow_model=identity, signature=signature,
@@ -175,9 +184,8 @@ def scaled(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return (rng.standard_normal(shape) * np.sqrt(2.0 / fan_in)).astype(np.float32)
 
 
-def mlp() -> Made:
-    rng = np.random.default_rng(SEED)
-    sizes = [512, 2048, 2048, 512]
+def dense(name: str, sizes: list[int], rng: np.random.Generator) -> onnx.ModelProto:
+    """Fully connected layers of these widths, rectified in between."""
     nodes, weights, flowing = [], {}, "input"
     for layer, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
         last = layer == len(sizes) - 2
@@ -192,10 +200,25 @@ def mlp() -> Made:
         if not last:
             flowing = f"active{layer}"
             nodes.append(helper.make_node("Relu", [dense], [flowing]))
-    graph = network("mlp", nodes, weights, (sizes[0],), sizes[-1])
+    return network(name, nodes, weights, (sizes[0],), sizes[-1])
+
+
+def mlp() -> Made:
+    rng = np.random.default_rng(SEED)
+    sizes = [512, 2048, 2048, 512]
+    graph = dense("mlp", sizes, rng)
     # Kept as doubles: clients send all the digits that their numbers have.
     rows = rng.standard_normal((ROWS, sizes[0]))
     return save("mlp", graph, tensor_signature((sizes[0],), sizes[-1]), rows)
+
+
+def versions(name: str, sizes: list[int]) -> None:
+    """Dense nets that read what the mlp reads: one graph, other weights in each version."""
+    rows = np.random.default_rng(SEED).standard_normal((2, sizes[0]))
+    signature = tensor_signature((sizes[0],), sizes[-1])
+    for version in range(1, SWAPPED + 1):
+        graph = dense(name, sizes, np.random.default_rng(SEED + version))
+        save(name, graph, signature, rows, version)
 
 
 def cnn() -> Made:
@@ -235,8 +258,10 @@ def digits() -> Made:
     return Made(ROOT / "models/digits/1", rng.permutation(more)[:ROWS])
 
 
-MODELS: dict[str, Callable[[], Made]] = {
+MODELS: dict[str, Callable[[], Made | None]] = {
     "linear": linear, "wine": wine, "forest": forest, "mlp": mlp, "cnn": cnn, "digits": digits,
+    "mlp-25mb": lambda: versions("mlp-25mb", [512, 2048, 2048, 512]),
+    "mlp-113mb": lambda: versions("mlp-113mb", [512, 4096, 4096, 2048, 512]),
 }  # fmt: skip
 
 
@@ -246,6 +271,10 @@ def make(name: str) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     made = MODELS[name]()
+    if made is None:
+        stamp(name).write_text(recipe())
+        print(f"{name}: {SWAPPED} versions in {home.relative_to(ROOT) / 'versions'}", flush=True)
+        return
     if made.directory.parent != home:
         shutil.copytree(made.directory, home / "model")
     rows = bodies.cells(np.asarray(made.rows[:ROWS]).reshape(ROWS, -1))

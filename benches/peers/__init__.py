@@ -7,8 +7,12 @@ from peers.flowgate import Flowgate
 from peers.litserve import Litserve
 from peers.mlflow_serve import MlflowServe
 from peers.mlserver import MlserverInvocations, MlserverV2
+from peers.promoted import Promoted, PromotedByMlflow
 from peers.process import ServerFailed
 from peers.server import SERVER_CPUS, Request, Running, Server
+
+# How often the flowgate of an MLflow registry asks it.
+POLL_SECONDS = 1
 
 SERVERS: dict[str, Server] = {
     server.name: server
@@ -16,6 +20,12 @@ SERVERS: dict[str, Server] = {
         Flowgate(),
         Flowgate("flowgate-unbatched", "--batch-rows-max 1"),
         Flowgate("flowgate-apart", prefix=SERVER_CPUS),
+        # Without what earlier loads have measured, as a version that is new would be.
+        Promoted("flowgate-swapped", "--cache-dir off"),
+        Promoted("flowgate-directory", "--keep-predecessor 0s"),
+        PromotedByMlflow(
+            "flowgate-mlflow", f"--keep-predecessor 0s --poll-interval {POLL_SECONDS}s"
+        ),
         Echo(),
         MlflowServe(),
         MlserverInvocations(),
@@ -24,4 +34,4 @@ SERVERS: dict[str, Server] = {
     )
 }
 
-__all__ = ["SERVERS", "Flowgate", "Request", "Running", "Server", "ServerFailed"]
+__all__ = ["POLL_SECONDS", "SERVERS", "Flowgate", "Request", "Running", "Server", "ServerFailed"]

@@ -42,9 +42,13 @@ class Flowgate(Server):
         return f"{version} (sha256 {hashlib.sha256(self._binary.read_bytes()).hexdigest()[:12]})"
 
     def command(self, model: str, port: int, home: Path) -> list[str]:
-        directory = MODELS / model / "model"
-        return [*self._prefix, str(self._binary), "serve", f"{model}={directory}", "--host", "127.0.0.1",
+        place = self.place(model, home)
+        return [*self._prefix, str(self._binary), "serve", f"{model}={place}", "--host", "127.0.0.1",
                 "--port", str(port), "--log-level", "error", *self._flags]  # fmt: skip
+
+    def place(self, model: str, home: Path) -> str:
+        """The directory or registry that it serves."""
+        return str(MODELS / model / "model")
 
     def environment(self, home: Path) -> dict[str, str]:
         """None of the caller's settings. The cache is its own, and empty where `home` is new."""

@@ -19,7 +19,7 @@ const SLOWER_MAX: u32 = 12;
 
 /// Least time from an answer to the next question: a directory in which a thousand things change a
 /// second is not read a thousand times.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MIN: Duration = Duration::from_millis(25);
 
 /// When a registry is asked.
 #[derive(Clone)]

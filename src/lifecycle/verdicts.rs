@@ -55,7 +55,10 @@ impl Verdicts {
                     && model.trouble() != Some(cause)
                     && model.serving().is_some()
                 {
-                    tracing::warn!(model = %name, cause, "no use of the registry; all serves on");
+                    tracing::warn!(
+                        model = %name, cause,
+                        "the registry gave no answer; what serves goes on serving"
+                    );
                 }
             }
             Event::Progress { model: name, attempt, .. }

@@ -7,7 +7,7 @@ use crate::batch::{BatchLimits, Lane, LaneChoice, RunnerOptions, contain};
 use crate::model::ModelId;
 use crate::store::{ModelDir, TuneConditions, TuneKey};
 use crate::tune::{
-    Batching, Costs, Findings, Sampler, TuneOptions, WarmOptions, check_batching,
+    Batching, Clock, Costs, Findings, Sampler, TuneOptions, WarmOptions, check_batching,
     choose_batch_rows_max, is_outdone, measure,
 };
 
@@ -15,6 +15,8 @@ use super::LoadOptions;
 
 /// Rows that the tuner tries in one run, at most.
 const ROWS_MAX: usize = 1024;
+/// Where runs stay on the thread that calls them, unless they are given more.
+const CPU_PROVIDER: &str = "CPUExecutionProvider";
 
 /// What the user wants of the batcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +111,7 @@ impl Tuner<'_> {
         sampler: &Sampler,
     ) -> (Findings, TuneSource) {
         let time_max = self.options.batch.tune_time_max;
+        let clock = self.clock(model);
         let cache = self.options.tune_cache.as_ref().and_then(|cache| {
             let conditions = TuneConditions {
                 engine: self.engine.clone(),
@@ -120,7 +123,7 @@ impl Tuner<'_> {
             Some((cache, TuneKey::of(self.dir, &conditions).ok()?))
         });
         if let Some(kept) = cache.as_ref().and_then(|(cache, key)| Findings::recall(cache, key)) {
-            let is_outdone = contain(id, || is_outdone(&kept.costs, model, sampler));
+            let is_outdone = contain(id, || is_outdone(&kept.costs, model, sampler, clock));
             if !is_outdone.unwrap_or(false) {
                 return (kept, TuneSource::Cache);
             }
@@ -128,7 +131,7 @@ impl Tuner<'_> {
         }
         let tried = contain(id, || {
             let batching = check_batching(model, sampler);
-            let options = TuneOptions { time_max, rows_max: ROWS_MAX };
+            let options = TuneOptions { time_max, rows_max: ROWS_MAX, clock };
             let costs = measure(model, sampler, &batching, options);
             Findings { batching, costs }
         });
@@ -145,6 +148,18 @@ impl Tuner<'_> {
             findings.keep(cache, key);
         }
         (findings, TuneSource::Measured)
+    }
+
+    /// The clock to measure by: runs of one thread are not held up by what else the machine does.
+    fn clock(&self, model: &dyn LoadedModel) -> Clock {
+        let session = &self.dir.onnx.session;
+        let threads = session.intra_op_threads.unwrap_or(self.options.intra_op_threads);
+        let is_parallel = session.parallel_execution.unwrap_or(false);
+        if threads == 1 && !is_parallel && model.provider() == CPU_PROVIDER {
+            Clock::Thread
+        } else {
+            Clock::Wall
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{LoadedModel, RunError};
 
 use super::cost::rate;
-use super::{Batching, Costs, Sampler};
+use super::{Batching, Clock, Costs, Sampler};
 
 /// Timed runs of one size: enough for a median that one disturbance does not move.
 const RUNS_MIN: usize = 5;
@@ -29,6 +29,8 @@ pub struct TuneOptions {
     pub time_max: Duration,
     /// Most rows of a run.
     pub rows_max: usize,
+    /// By which runs are timed.
+    pub clock: Clock,
 }
 
 /// Measures runs of 1, 2, 4, ... rows, different ones, up to `rows_max` or until doubling beyond 64
@@ -50,7 +52,7 @@ pub fn measure(
     let mut rows = 1;
     loop {
         let left = || options.time_max.saturating_sub(started.elapsed());
-        match time_runs(model, &sampler, rows, left) {
+        match time_runs(model, &sampler, rows, options.clock, left) {
             Ok(Some(time)) => points.push((rows, time)),
             Ok(None) => break,
             Err(error) => {
@@ -77,10 +79,10 @@ pub fn measure(
 /// Whether a run of one row takes far less than these costs say: then they were measured while the
 /// machine was busy with other things, or held back. That it takes more says the same of now.
 #[must_use]
-pub fn is_outdone(costs: &Costs, model: &dyn LoadedModel, sampler: &Sampler) -> bool {
+pub fn is_outdone(costs: &Costs, model: &dyn LoadedModel, sampler: &Sampler, clock: Clock) -> bool {
     let started = Instant::now();
     let left = || SIZE_TIME.saturating_sub(started.elapsed());
-    match time_runs(model, sampler, 1, left) {
+    match time_runs(model, sampler, 1, clock, left) {
         Ok(Some(time)) => time * OUTDONE_MIN < costs.estimate(1),
         Ok(None) | Err(_) => false,
     }
@@ -91,6 +93,7 @@ fn time_runs(
     model: &dyn LoadedModel,
     sampler: &Sampler,
     rows: usize,
+    clock: Clock,
     left: impl Fn() -> Duration,
 ) -> Result<Option<Duration>, RunError> {
     let Some(whole) = (if rows == 1 { sampler.whole() } else { sampler.rows(rows) }) else {
@@ -105,9 +108,9 @@ fn time_runs(
             None => sampler.pick(&(runs * rows..(runs + 1) * rows).collect::<Vec<_>>()),
         };
         runs += 1;
-        let start = Instant::now();
+        let start = clock.now();
         model.run(feeds).map(|outputs| {
-            let time = start.elapsed();
+            let time = clock.now().saturating_sub(start);
             drop(outputs);
             time
         })

@@ -6,6 +6,7 @@
 //! panic of an engine goes through to the caller.
 
 mod batching;
+mod clock;
 mod cost;
 mod findings;
 mod measure;
@@ -13,6 +14,7 @@ mod sample;
 mod warm;
 
 pub use batching::{Batching, check_batching};
+pub use clock::Clock;
 pub use cost::{Costs, choose_batch_rows_max};
 pub use findings::Findings;
 pub use measure::{TuneOptions, is_outdone, measure};

@@ -129,7 +129,7 @@ fn a_model_that_refuses_other_values_is_tried_with_its_example() {
     assert_eq!(check(&picky, example(vec![3.0])), alone(alike));
 
     let refusing = echo_if(|_| false);
-    let options = TuneOptions { time_max: Duration::from_secs(1), rows_max: 8 };
+    let options = TuneOptions { time_max: Duration::from_secs(1), rows_max: 8, clock: Clock::Wall };
     let costs = measure(&refusing, &Sampler::new(&refusing.io, None), &Batching::Merged, options);
     assert_eq!(costs.points(), []);
 }
@@ -138,7 +138,7 @@ fn a_model_that_refuses_other_values_is_tried_with_its_example() {
 fn no_more_runs_are_made_than_there_is_time_for() {
     let model = Floats::of_floats(<[f32]>::to_vec);
     let sampler = Sampler::new(&model.io, None);
-    let options = TuneOptions { time_max: Duration::ZERO, rows_max: 1024 };
+    let options = TuneOptions { time_max: Duration::ZERO, rows_max: 1024, clock: Clock::Wall };
     assert_eq!(measure(&model, &sampler, &Batching::Merged, options).points().len(), 1);
     assert_eq!(*model.runs.lock().unwrap(), [1], "the one run that tells anything");
 }
@@ -148,10 +148,10 @@ fn costs_are_outdone_by_much_faster_runs_alone() {
     let model = Floats::of_floats(<[f32]>::to_vec);
     let sampler = Sampler::new(&model.io, None);
     let of = |one_row| Costs::new(vec![(1, one_row)]);
-    assert!(is_outdone(&of(Duration::from_hours(1)), &model, &sampler));
+    assert!(is_outdone(&of(Duration::from_hours(1)), &model, &sampler, Clock::Wall));
     // Slower than measured: it is now that is slow.
-    assert!(!is_outdone(&of(Duration::from_nanos(1)), &model, &sampler));
-    assert!(is_outdone(&Costs::default(), &model, &sampler), "nothing was measured");
+    assert!(!is_outdone(&of(Duration::from_nanos(1)), &model, &sampler, Clock::Wall));
+    assert!(is_outdone(&Costs::default(), &model, &sampler, Clock::Wall), "nothing was measured");
 }
 
 #[test]

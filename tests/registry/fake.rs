@@ -1,5 +1,7 @@
 //! A server that answers what a real one was recorded to answer, or what a test makes up.
 
+#![allow(dead_code, reason = "each test binary uses the part that it needs")]
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowgate::source::{Client, ClientOptions, RetryPolicy};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -33,7 +35,21 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Announced in place of the body's own length.
     pub(crate) length: Option<usize>,
+    pub(crate) pace: Pace,
 }
+
+/// How fast an answer is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    AtOnce,
+    /// The body byte by byte, after such a pause each.
+    Pause(Duration),
+    /// Not even a head.
+    Never,
+}
+
+/// How often a slow answer looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Answers are given in turn; the last one stays.
 type Route = (String, Url, VecDeque<Answer>);
@@ -51,11 +67,15 @@ pub(crate) struct Fake {
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body: body.into(), length: None }
+        Self { status, headers, body: body.into(), length: None, pace: Pace::AtOnce }
     }
 
     pub(crate) fn json(body: &Value) -> Self {
         Self::new(200, "application/json", body.to_string())
+    }
+
+    pub(crate) fn at(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -80,7 +100,7 @@ impl Fake {
 
     fn serve<S: Read + Write>(
         scheme: &'static str,
-        dress: impl Fn(TcpStream) -> io::Result<S> + Send + 'static,
+        dress: impl Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -89,14 +109,21 @@ impl Fake {
         let stop = Arc::new(AtomicBool::new(false));
         let (known, log, ended) = (Arc::clone(&routes), Arc::clone(&requests), Arc::clone(&stop));
         let answer_all = move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if ended.load(Ordering::SeqCst) {
-                    return;
+            // A slow answer holds nobody else up.
+            thread::scope(|scope| {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    if ended.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let (dress, known, log, ended) = (&dress, &known, &log, &ended);
+                    scope.spawn(move || {
+                        let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+                        // A client that leaves early has what it wanted, or does not trust us.
+                        let _ = dress(stream)
+                            .and_then(|mut stream| answer(&mut stream, known, log, ended));
+                    });
                 }
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-                // A client that leaves early has what it wanted, or does not trust us.
-                let _ = dress(stream).and_then(|mut stream| answer(&mut stream, &known, &log));
-            }
+            });
         };
         let thread = thread::Builder::new().name("fake".to_owned()).spawn(answer_all).unwrap();
         Self { scheme, address, routes, requests, stop, thread: Some(thread) }
@@ -215,6 +242,7 @@ fn answer(
     stream: &mut (impl Read + Write),
     routes: &Mutex<Vec<Route>>,
     requests: &Mutex<Vec<Request>>,
+    stop: &AtomicBool,
 ) -> io::Result<()> {
     let Some(request) = read(stream)? else { return Ok(()) };
     let target = parsed(&request.target);
@@ -230,6 +258,10 @@ fn answer(
         });
     lock(requests).push(request);
     let answer = found.unwrap_or_else(|| Answer::new(404, "text/html", "Not Found"));
+    if let Pace::Never = answer.pace {
+        pause(Duration::MAX, stop);
+        return Ok(());
+    }
     let mut head = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         let _ = write!(head, "{name}: {value}\r\n");
@@ -237,8 +269,28 @@ fn answer(
     let length = answer.length.unwrap_or(answer.body.len());
     let _ = write!(head, "Content-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;
-    stream.write_all(&answer.body)?;
+    if let Pace::Pause(between) = answer.pace {
+        for byte in answer.body {
+            stream.flush()?;
+            pause(between, stop);
+            stream.write_all(&[byte])?;
+        }
+    } else {
+        stream.write_all(&answer.body)?;
+    }
     stream.flush()
+}
+
+/// Waits so long, or until the fake ends.
+fn pause(time: Duration, stop: &AtomicBool) {
+    let start = Instant::now();
+    while !stop.load(Ordering::SeqCst) {
+        let left = time.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(LOOK));
+    }
 }
 
 fn read(stream: &mut impl Read) -> io::Result<Option<Request>> {

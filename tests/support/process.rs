@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,11 +15,16 @@ use std::time::Duration;
 const START_MAX: Duration = Duration::from_mins(2);
 /// How much of the server's standard error a failure report repeats.
 const STDERR_BYTES_MAX: usize = 4_000;
+/// How much of it is kept.
+const LOG_BYTES_MAX: usize = 256 * 1024;
 
-/// A running server. Dropping it ends the process.
+/// A running server. Dropping it ends the process, without a warning.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
+    /// The addresses in what else it says on standard output.
+    more: Receiver<SocketAddr>,
+    log: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -29,7 +35,7 @@ impl Server {
     /// # Errors
     /// The server's own words when it ends without listening.
     pub(crate) fn start(models: &[(String, PathBuf)]) -> Result<Self, String> {
-        Self::launch(Command::new(binary()), models)
+        Self::launch(&mut Command::new(binary()), quiet(models))
     }
 
     /// The same, with an address space of so many bytes at most: a server that takes all memory
@@ -44,14 +50,20 @@ impl Server {
         let mut shell = Command::new("sh");
         let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", address_space_bytes / 1024);
         shell.args(["-c", &limit]).arg(binary());
-        Self::launch(shell, models)
+        Self::launch(&mut shell, quiet(models))
     }
 
-    fn launch(mut command: Command, models: &[(String, PathBuf)]) -> Result<Self, String> {
+    /// Starts whatever `command` is, with `serve`, a free port and these arguments behind it.
+    ///
+    /// # Errors
+    /// The server's own words when it ends without listening.
+    pub(crate) fn launch(
+        command: &mut Command,
+        arguments: impl IntoIterator<Item: Into<OsString>>,
+    ) -> Result<Self, String> {
         let mut child = command
             .args(["serve", "--host", "127.0.0.1", "--port", "0"])
-            .args(["--admin-port", "off", "--cache-dir", "off"])
-            .args(models.iter().map(|(name, dir)| format!("{name}={}", dir.display())))
+            .args(arguments.into_iter().map(Into::into))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +72,7 @@ impl Server {
             .map_err(|error| format!("the server did not start: {error}"))?;
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut stderr = child.stderr.take().expect("stderr is piped");
-        let (found, address) = mpsc::sync_channel(1);
+        let (found, addresses) = mpsc::sync_channel(4);
         // Both pipes are read to their ends: a full pipe would block the server.
         let lines = spawn("stdout", move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -69,27 +81,49 @@ impl Server {
                 }
             }
         });
-        let (words, said) = mpsc::sync_channel(1);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
         let errors = spawn("stderr", move || {
-            let mut kept = Vec::new();
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                let room = STDERR_BYTES_MAX.saturating_sub(kept.len());
+                let mut kept = kept.lock().expect("nobody panics with it");
+                let room = LOG_BYTES_MAX.saturating_sub(kept.len());
                 kept.extend_from_slice(&buffer[..count.min(room)]);
             }
-            let _ = words.send(String::from_utf8_lossy(&kept).into_owned());
         });
-        if let Ok(address) = address.recv_timeout(START_MAX) {
-            return Ok(Self { child, address, readers: vec![lines, errors] });
+        let readers = vec![lines, errors];
+        let listening = addresses.recv_timeout(START_MAX);
+        // Dropped, it ends the process and waits for the last of its words.
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let address = *listening.as_ref().unwrap_or(&nowhere);
+        let server = Self { child, address, more: addresses, log: Arc::clone(&log), readers };
+        if listening.is_ok() {
+            return Ok(server);
         }
-        let _ = child.kill();
-        let _ = child.wait();
-        Err(said.recv_timeout(Duration::from_secs(5)).unwrap_or_default())
+        drop(server);
+        let mut said = log.lock().expect("nobody panics with it");
+        said.truncate(STDERR_BYTES_MAX);
+        Err(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for operators. To be asked once, of a server of one model.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.more.recv_timeout(START_MAX).expect("it has an admin port and says so")
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().expect("nobody panics with it")).into_owned()
     }
 
     /// Whether the process is still there.
@@ -116,7 +150,15 @@ impl Drop for Server {
     }
 }
 
-fn binary() -> OsString {
+/// The arguments for models alone, without what they would leave behind.
+fn quiet(models: &[(String, PathBuf)]) -> Vec<String> {
+    let models = models.iter().map(|(name, dir)| format!("{name}={}", dir.display()));
+    let flags = ["--admin-port", "off", "--cache-dir", "off"].map(str::to_owned);
+    flags.into_iter().chain(models).collect()
+}
+
+/// The program that is tested.
+pub(crate) fn binary() -> OsString {
     std::env::var_os("FLOWGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_flowgate").into())
 }
 

@@ -7,7 +7,7 @@ use flowgate::backend::{Backend, LoadSpec, LoadedModel};
 use flowgate::model::SessionOptions;
 use flowgate::tensor::Tensor;
 use flowgate::tune::{
-    Batching, Sampler, TuneOptions, check_batching, choose_batch_rows_max, measure,
+    Batching, Clock, Sampler, TuneOptions, check_batching, choose_batch_rows_max, measure,
 };
 
 use crate::{backend, root};
@@ -92,7 +92,8 @@ fn a_measurement_has_points_for_as_many_rows_as_it_may() {
     let backend = backend();
     let model = load(&backend, "onnx/forest");
     let sampler = Sampler::new(model.io(), None);
-    let options = TuneOptions { time_max: Duration::from_secs(2), rows_max: 24 };
+    let options =
+        TuneOptions { time_max: Duration::from_secs(2), rows_max: 24, clock: Clock::Wall };
     let costs = measure(&*model, &sampler, &Batching::Merged, options);
     let rows: Vec<_> = costs.points().iter().map(|(rows, _)| *rows).collect();
     assert!([1, 2, 4, 8, 16, 24].starts_with(&rows) && rows.len() > 2, "{rows:?}");
@@ -100,7 +101,7 @@ fn a_measurement_has_points_for_as_many_rows_as_it_may() {
 
     let alone = Batching::Alone("of a test".to_owned());
     assert_eq!(measure(&*model, &sampler, &alone, options).points().len(), 1);
-    let hasty = TuneOptions { time_max: Duration::ZERO, rows_max: 1024 };
+    let hasty = TuneOptions { time_max: Duration::ZERO, rows_max: 1024, clock: Clock::Wall };
     assert_eq!(measure(&*model, &sampler, &Batching::Merged, hasty).points().len(), 1);
 
     let model = load(&backend, "tune/fixed_rows");

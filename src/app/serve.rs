@@ -39,6 +39,9 @@ use super::{Failure, say};
 /// Time for the last answers of inference threads after the server itself has ended.
 const JOIN_GRACE: Duration = Duration::from_secs(1);
 
+/// Time for registries to be told why the process ends.
+const TELL_GRACE: Duration = Duration::from_millis(500);
+
 /// One question to a registry takes no longer, unless questions are asked more rarely than that.
 const POLL_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -81,7 +84,13 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         view = view.with_webhook(webhook(secret, &registered, &polls));
     }
     let view = Arc::new(view);
-    let serving = Serving { config, table: manager.table(), pool: Arc::clone(&pool), view };
+    let serving = Serving {
+        config,
+        table: manager.table(),
+        pool: Arc::clone(&pool),
+        view,
+        messages: messages.clone(),
+    };
 
     let readers = Readers::default();
     let follow_options = FollowOptions {
@@ -100,7 +109,13 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         drop(messages);
         rt::spawn(manager.run());
         tokio::select! {
-            first = first_versions(reports.clone(), &places, config.start) => first?,
+            first = first_versions(reports.clone(), &places, config.start) => {
+                if first.is_err() {
+                    // Registries are being told why.
+                    tokio::time::sleep(TELL_GRACE).await;
+                }
+                first?;
+            }
             () = stop.next() => {
                 tracing::info!("stopped before the first versions were loaded");
                 return Ok(());
@@ -205,6 +220,7 @@ struct Serving<'a> {
     table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
     view: Arc<AdminView>,
+    messages: Sender<Message>,
 }
 
 impl Serving<'_> {
@@ -215,7 +231,7 @@ impl Serving<'_> {
         admin: Option<AdminServer>,
         stop: StopSignals,
     ) -> Result<(), Failure> {
-        let Self { config, table, pool, view } = self;
+        let Self { config, table, pool, view, messages } = self;
         let shown = Arc::clone(&table);
         let listening = listen(&config.server, table, pool).map_err(|error| {
             let (host, port) = (&config.server.host, config.server.port);
@@ -228,7 +244,12 @@ impl Serving<'_> {
         if let Some(AdminServer { address, .. }) = &admin {
             say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
         }
-        run_until_stopped(listening, admin, &view, stop).await
+        let set_stopping = || {
+            view.set_stopping();
+            // Nothing new is loaded while the last requests are answered.
+            let _ = messages.try_send(Message::Event(Event::Stop));
+        };
+        run_until_stopped(listening, admin, set_stopping, stop).await
     }
 }
 
@@ -318,7 +339,7 @@ fn open_admin(
 async fn run_until_stopped(
     listening: Listening,
     admin: Option<AdminServer>,
-    view: &AdminView,
+    set_stopping: impl FnOnce(),
     mut stop: StopSignals,
 ) -> Result<(), Failure> {
     let Listening { server, handle, .. } = listening;
@@ -331,7 +352,7 @@ async fn run_until_stopped(
         return ended.map_err(io::Error::other).flatten().map_err(server_failed);
     }
     tracing::info!("stopping; a second signal ends it at once");
-    view.set_stopping();
+    set_stopping();
     tokio::select! {
         () = handle.stop(true) => {}
         () = stop.next() => tracing::warn!("stopped by a second signal"),

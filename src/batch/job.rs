@@ -71,6 +71,8 @@ pub struct Stages {
     pub assemble: Duration,
     /// The run of its batch; for a request of several parts, the sum of their runs.
     pub execute: Duration,
+    /// Rows of that run, its own and those of others; for a request of several parts, its own.
+    pub rows: usize,
 }
 
 /// Why a request was not computed.

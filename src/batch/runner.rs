@@ -249,19 +249,20 @@ impl Runner {
         let (assemble, execute) = (assembled - start, end - assembled);
         self.observe(rows, execute);
         let lap = Lap::new(end);
-        let mut first = 0;
+        let (mut first, all) = (0, rows);
         for job in jobs {
             let last = first + job.weight();
             let rows = OutputRows { outputs: &outputs, rows: Some(first..last) };
             first = last;
             let queue = start.saturating_duration_since(job.since);
-            let stages = Stages { queue, assemble, execute };
+            let stages = Stages { queue, assemble, execute, rows: all };
             job.request.answer(Ok(Computed { rows, stages, lap: &lap }));
         }
         Ok(())
     }
 
     fn run_alone<R: Request>(&self, job: Job<R>, start: Instant) {
+        let weight = job.weight();
         let Job { request, feeds, rows, since, .. } = job;
         let outputs = self.execute(feeds);
         let end = Instant::now();
@@ -275,6 +276,7 @@ impl Runner {
                     queue: start.saturating_duration_since(since),
                     assemble: Duration::ZERO,
                     execute: end - start,
+                    rows: weight,
                 };
                 let rows = OutputRows::all(&outputs);
                 request.answer(Ok(Computed { rows, stages, lap: &Lap::new(end) }));

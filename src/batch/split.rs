@@ -43,7 +43,7 @@ impl<R: Request> Split<R> {
             outputs: (0..parts).map(|_| None).collect(),
             parts_to_run: parts,
             reserved: 0,
-            stages: Stages::default(),
+            stages: Stages { rows, ..Stages::default() },
         };
         let progress = Mutex::new(progress);
         Ok(Self { feeds: job.feeds, rows, parts, since: job.since, progress })

@@ -21,6 +21,9 @@ const SLOWER_MAX: u32 = 12;
 /// second is not read a thousand times.
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 
+/// A directory that is written to for longer is said to be of no use, though it is looked at on.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
 /// When a registry is asked.
 #[derive(Clone)]
 pub struct FollowOptions {
@@ -73,12 +76,21 @@ pub(super) async fn keep_asking(
 ) {
     let Lines { poll, mut untold, messages } = lines;
     let mut failures = 0_u32;
+    let mut unsettled_since = None;
     loop {
         let asked = tokio::time::timeout(options.time_max, registry.ask()).await;
         let answered_at = Instant::now();
         let answer = match asked {
             Ok(Ok(Some(aspired))) => Answer::Version(aspired),
-            Ok(Ok(None)) if registry.settles_in().is_some() => Answer::Soon,
+            Ok(Ok(None)) if registry.settles_in().is_some() => {
+                let since = *unsettled_since.get_or_insert(answered_at);
+                if answered_at - since < SETTLE_MAX {
+                    Answer::Soon
+                } else {
+                    let text = "its directory has not been left alone for 30 seconds".to_owned();
+                    failed(&model, &SourceError::Unreadable(text), failures)
+                }
+            }
             Ok(Ok(None)) => Answer::Nothing,
             Ok(Err(error)) => failed(&model, &error, failures),
             Err(_elapsed) => {
@@ -86,6 +98,9 @@ pub(super) async fn keep_asking(
                 failed(&model, &SourceError::Unreadable(text), failures)
             }
         };
+        if registry.settles_in().is_none() {
+            unsettled_since = None;
+        }
         let is_error = matches!(answer, Answer::Error(_));
         failures = if is_error { failures.saturating_add(1) } else { 0 };
         let event = Event::Aspired { model: model.clone(), answer };
@@ -96,7 +111,7 @@ pub(super) async fn keep_asking(
         let wait = registry.settles_in().map_or(regular, |soon| soon.min(regular));
         loop {
             // What did not arrive before a question may after it.
-            untold.tell(&model, &mut registry, options.time_max).await;
+            untold.tell(&model, &mut registry).await;
             tokio::select! {
                 () = tokio::time::sleep_until(answered_at + wait) => break,
                 () = registry.stirred() => break,

@@ -20,10 +20,22 @@ const SAMPLES_MAX: usize = 3;
 #[derive(Default)]
 pub(super) struct Lately {
     samples: HashMap<AttemptId, VecDeque<Observed>>,
+    /// What published versions had done before they were published.
+    zeros: HashMap<AttemptId, Observed>,
     baselines: HashMap<ModelName, Observed>,
 }
 
 impl Lately {
+    /// A version is published, which has done this before: what counts begins now.
+    pub(super) fn published(&mut self, attempt: AttemptId, observed: Observed) {
+        self.zeros.insert(attempt, observed);
+    }
+
+    /// What a published version has done since it was published.
+    pub(super) fn since_published(&self, attempt: AttemptId, observed: &Observed) -> Observed {
+        self.zeros.get(&attempt).map_or_else(|| observed.clone(), |zero| observed.since(zero))
+    }
+
     /// Takes a look at a published version.
     pub(super) fn sample(&mut self, attempt: AttemptId, observed: Observed) {
         let samples = self.samples.entry(attempt).or_default();
@@ -36,6 +48,7 @@ impl Lately {
     /// A version was replaced: what it did in its last minute is what the next is compared with.
     /// Where that is too little to tell, everything that it did is.
     pub(super) fn replaced(&mut self, model: ModelName, attempt: AttemptId, observed: Observed) {
+        self.zeros.remove(&attempt);
         let samples = self.samples.remove(&attempt).unwrap_or_default();
         let lately = samples.front().map(|first| observed.since(first));
         let lately = lately.filter(is_measured);
@@ -44,6 +57,7 @@ impl Lately {
 
     /// A version that will not be published again, or not soon.
     pub(super) fn forget(&mut self, attempt: AttemptId) {
+        self.zeros.remove(&attempt);
         self.samples.remove(&attempt);
     }
 

@@ -13,6 +13,7 @@ use crate::model::{ModelId, ModelName, Signature, incompatibilities};
 use crate::servable::{LoadOptions, WarmUp, load};
 use crate::source::Aspired;
 use crate::store::ModelDir;
+use crate::tune::Findings;
 
 use super::fetcher::{Fetched, Fetcher};
 use super::{Version, VersionState, room};
@@ -37,8 +38,9 @@ pub struct Order {
     pub aspired: Aspired,
     /// What the clients of the published version rely on.
     pub replaces: Option<Signature>,
-    /// Whether another version serves meanwhile.
-    pub is_beside: bool,
+    /// What was measured of the published version. `None`: no version of the model serves
+    /// meanwhile.
+    pub beside: Option<Findings>,
     /// Set when nobody wants the version any more.
     pub is_cancelled: Arc<AtomicBool>,
 }
@@ -65,7 +67,7 @@ impl Order {
     /// An order that replaces nothing and that nobody takes back.
     #[must_use]
     pub fn new(model: ModelName, aspired: Aspired) -> Self {
-        Self { model, aspired, replaces: None, is_beside: false, is_cancelled: Arc::default() }
+        Self { model, aspired, replaces: None, beside: None, is_cancelled: Arc::default() }
     }
 }
 
@@ -117,7 +119,7 @@ impl Loader {
         order: &Order,
         entered: &mut dyn FnMut(VersionState),
     ) -> Result<Version, Refused> {
-        let mut enter = |state| {
+        let enter = |state, entered: &mut dyn FnMut(VersionState)| {
             if order.is_cancelled.load(Ordering::Relaxed) {
                 return Err(unwanted(state));
             }
@@ -128,11 +130,11 @@ impl Loader {
             .plans
             .get(&order.model)
             .ok_or_else(|| Refused::for_good(VersionState::New, "the model is not configured"))?;
-        enter(VersionState::Fetching)?;
+        enter(VersionState::Fetching, entered)?;
         let Fetched { dir, held } = self.fetch(order)?;
 
         let at = VersionState::Verifying;
-        enter(at)?;
+        enter(at, entered)?;
         let dir = ModelDir::open(&dir).map_err(|cause| Refused::for_good(at, &cause))?;
         if let (Some(old), true) = (&order.replaces, plan.needs_compatible) {
             let new = dir.mlmodel.signature.clone().unwrap_or_default();
@@ -145,8 +147,8 @@ impl Loader {
                 return Err(Refused::for_good(at, &cause));
             }
         }
-        // What serves must not be put at risk. Memory may be free a little later.
-        if order.is_beside {
+        // A model that serves must not be put at risk by its next version. Memory may be free a little later.
+        if order.beside.is_some() {
             room::check(&dir).map_err(|cause| Refused {
                 at,
                 cause: cause.to_string(),
@@ -155,19 +157,26 @@ impl Loader {
         }
 
         let at = VersionState::Loading;
-        enter(at)?;
+        enter(at, entered)?;
         let id = ModelId { name: order.model.clone(), version: order.aspired.version };
-        let loaded = load(id, dir, &*plan.backend, &plan.options)
-            .map_err(|cause| Refused::for_good(at, &cause))?;
+        let (backend, options, beside) = (&*plan.backend, &plan.options, order.beside.as_ref());
+        let mut at = VersionState::Loading;
+        let warming = &mut || {
+            at = VersionState::WarmingUp;
+            entered(at);
+        };
+        let loaded = load(id, dir, backend, options, beside, warming);
+        let loaded = loaded.map_err(|cause| Refused::for_good(at, &cause))?;
         if let WarmUp::Failed(error) = &loaded.warm_up {
-            let at = VersionState::WarmingUp;
             let cause = format!("its own example request fails: {error}");
             if plan.needs_example {
                 return Err(Refused::for_good(at, &cause));
             }
             tracing::warn!(model = %loaded.servable.id(), %error, "the example request failed");
         }
-        enter(VersionState::WarmingUp)?;
+        if order.is_cancelled.load(Ordering::Relaxed) {
+            return Err(unwanted(at));
+        }
         Ok(Version::new(loaded, held))
     }
 

@@ -20,9 +20,7 @@ use super::loader_thread::LoaderThread;
 use super::metrics::Metrics;
 use super::reports::{Board, ModelReport, Reports};
 use super::verdicts::{Tellers, Verdicts};
-use super::{
-    Action, AttemptId, Event, Lifecycle, ModelState, Policy, Purpose, Version, compare, step,
-};
+use super::{Action, AttemptId, Event, Lifecycle, ModelState, Policy, Version, compare, step};
 
 /// Messages that wait for the manager, at most: who has more to tell waits.
 const MESSAGES_MAX: usize = 256;
@@ -237,20 +235,17 @@ impl Manager {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Load { model, attempt, version: aspired, replaces } => {
-                // Its clients were served by the version that is gone back to.
-                let is_return = self
-                    .state
-                    .model(&model)
-                    .and_then(ModelState::loading)
-                    .is_some_and(|one| one.id == attempt && one.purpose == Purpose::Return);
-                let is_beside = replaces.is_some();
+                // What has served before has the clients that it had.
+                let state = self.state.model(&model);
+                let is_return = state.is_some_and(|state| state.has_served(aspired.version));
                 let replaced = replaces.and_then(|attempt| self.versions.get(&attempt));
+                let beside = replaced.map(|version| version.tuning.findings());
                 let replaces =
                     replaced.filter(|_| !is_return).map(|version| version.signature.clone());
                 let is_cancelled = Arc::new(AtomicBool::new(false));
                 self.loading.insert(attempt, Arc::clone(&is_cancelled));
                 tracing::info!(%model, version = %aspired.version, "loading");
-                let order = Order { model, aspired, replaces, is_beside, is_cancelled };
+                let order = Order { model, aspired, replaces, beside, is_cancelled };
                 self.loader.load(attempt, order);
             }
             Action::Cancel { attempt } => {
@@ -285,6 +280,9 @@ impl Manager {
             let observed = version.servable.tally().observed();
             self.lately.replaced(model.clone(), old, observed);
             self.replaced = Some(version.servable.id().version);
+        }
+        if let Some(version) = self.versions.get(&attempt) {
+            self.lately.published(attempt, version.servable.tally().observed());
         }
         self.store();
         if let (Some(state), Some(_)) = (self.state.model(model), self.replaced) {
@@ -329,7 +327,8 @@ impl Manager {
             else {
                 continue;
             };
-            let health = compare(&version.servable.tally().observed(), old);
+            let observed = version.servable.tally().observed();
+            let health = compare(&self.lately.since_published(attempt, &observed), old);
             self.step(Event::Health { model, attempt, health });
         }
     }

@@ -97,9 +97,9 @@ impl Metrics {
 
 fn purpose(state: &ModelState) -> &'static str {
     match state.serving().map(|serving| serving.purpose) {
-        Some(Purpose::Return) => "return",
         Some(Purpose::Fallback) => "fallback",
-        Some(Purpose::Wish) | None => "registry",
+        // What is gone back to is told as such.
+        Some(Purpose::Wish | Purpose::Return) | None => "registry",
     }
 }
 

@@ -7,10 +7,10 @@
 //! - *Failures*: both versions have answered at least 20 requests, the share of failures has grown
 //!   by at least one percentage point, and the two-proportion z-test is beyond 4 (by chance once in
 //!   30,000 comparisons).
-//! - *Latency*: both have answered at least 100 requests of like size without failure, and the 95th
-//!   percentile is above three times that of the predecessor and above 5 ms. A percentile, since a
-//!   single stall of the machine moves a mean; of like size, since clients may begin to send other
-//!   requests just then.
+//! - *Latency*: both have answered at least 100 requests in runs of like size without failure, and
+//!   the 95th percentile is above three times that of the predecessor and above 5 ms. A percentile,
+//!   since a single stall of the machine moves a mean; of like size, since clients may begin to send
+//!   more, or larger, requests just then, and batches grow.
 //!
 //! The predecessor's numbers are from its own time, under its own load. What load alone does to a
 //! latency is why three times are asked for, and not a tenth more.
@@ -95,7 +95,7 @@ fn slower(class: usize, new: &Latencies, old: &Latencies) -> Option<String> {
             (first, last) => format!("{first} to {last} rows"),
         };
         format!(
-            "95 % of requests of {rows} took up to {:.1} ms, with the version before {:.1} ms",
+            "95 % of requests in runs of {rows} took up to {:.1} ms, with the version before {:.1} ms",
             slow.as_secs_f64() * 1e3,
             before.as_secs_f64() * 1e3
         )
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             compare(&observed(1000, 0, MS * 40), &old),
             Health::Worse(
-                "95 % of requests of 1 row took up to 41.0 ms, with the version before 4.1 ms"
+                "95 % of requests in runs of 1 row took up to 41.0 ms, with the version before 4.1 ms"
                     .to_owned()
             )
         );
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(compare(&large, &old), Health::TooEarly);
         let slow = of_rows(300, 1000, 0, &[(MS * 200, 1000)]);
         let Health::Worse(cause) = compare(&slow, &large) else { panic!("four times as slow") };
-        assert!(cause.contains("requests of 256 to 511 rows took up to"), "{cause}");
+        assert!(cause.contains("requests in runs of 256 to 511 rows took up to"), "{cause}");
     }
 
     #[test]

@@ -82,6 +82,8 @@ impl Turn<'_> {
         let old = model.serving.replace(id);
         self.actions.push(Action::Publish { model: self.name.clone(), attempt: id });
 
+        // One that has served before is gone back to by people who know why.
+        model.on_trial = (!model.has_served(version.version)).then_some(id);
         model.refusals.remove(&version.version);
         model.predecessors.retain(|one| one.version != version.version);
         let on_probation =

@@ -45,6 +45,8 @@ pub struct ModelState {
     pub(super) serving: Option<AttemptId>,
     pub(super) has_served: bool,
     pub(super) probation_until: Option<Instant>,
+    /// The last version that was published without having served before.
+    pub(super) on_trial: Option<AttemptId>,
     /// Versions that served before, the latest last; the present one is not among them.
     pub(super) predecessors: Vec<Aspired>,
     pub(super) refusals: BTreeMap<VersionId, Refusal>,
@@ -200,7 +202,9 @@ impl ModelState {
         for version in remembered {
             model.remember(version);
         }
-        for Quarantined { version, stamp, cause } in quarantined {
+        // A doubtful version is better than none.
+        let has_other = !model.predecessors.is_empty();
+        for Quarantined { version, stamp, cause } in quarantined.into_iter().filter(|_| has_other) {
             let refusal = Refusal {
                 kind: RefusalKind::Quarantined,
                 stamp,
@@ -261,14 +265,27 @@ impl ModelState {
     }
 
     /// Whether what serves is not what should: an earlier version, in place of one that could not
-    /// be asked for or could not be loaded.
+    /// be asked for or could not be loaded. One that serves for a version in quarantine is right.
     #[must_use]
     pub fn is_fallback(&self) -> bool {
-        let is_aspired =
-            |version| self.aspired.as_ref().is_some_and(|one: &Aspired| one.version == version);
-        self.serving().is_some_and(|serving| {
-            serving.purpose == Purpose::Fallback && !is_aspired(serving.version.version)
-        })
+        let is_right = |serving: &Attempt| {
+            self.aspired.as_ref().is_some_and(|aspired| {
+                aspired.version == serving.version.version || self.is_quarantined(aspired)
+            })
+        };
+        self.serving().is_some_and(|one| one.purpose == Purpose::Fallback && !is_right(one))
+    }
+
+    /// Whether a version has served, as far as is known.
+    #[must_use]
+    pub fn has_served(&self, version: VersionId) -> bool {
+        self.predecessors.iter().any(|one| one.version == version)
+    }
+
+    /// Whether the published version is on trial: one that has not served before is.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.serving.is_some() && self.serving == self.on_trial
     }
 
     /// The one that was replaced and stays in memory while the new one is on probation.

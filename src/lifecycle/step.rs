@@ -11,6 +11,7 @@ use super::state::{
     Attempt, Happening, Lifecycle, ModelState, Pin, PinCause, Purpose, Refusal, RefusalKind,
 };
 use super::{Action, Answer, AttemptId, Event, Health, SwapPolicy, Verdict, VersionState};
+use crate::source::Aspired;
 
 /// Takes in what has happened and says what is to be done about it, in that order. `now` never goes
 /// back from one step to the next.
@@ -76,11 +77,11 @@ impl Turn<'_> {
         model.is_answered |= new.is_some() || trouble.is_some();
         model.trouble = trouble;
         let Some(new) = new else { return };
-        if model.aspired.as_ref() == Some(&new) {
-            return;
-        }
         if let Some(pin) = model.pin.take_if(|pin| pin.against != new) {
             model.note(self.now, pin.to.version, Happening::Unpinned);
+        }
+        if model.aspired.as_ref() == Some(&new) {
+            return;
         }
         if let Some(old) = &model.aspired
             && old.version != new.version
@@ -147,7 +148,7 @@ impl Turn<'_> {
 
     fn worse(&mut self, id: AttemptId, cause: String) {
         let is_on_probation = self.model.probation_until.is_some_and(|until| self.now < until);
-        if !is_on_probation || self.model.predecessor().is_none() {
+        if !is_on_probation || !self.model.is_judged() || self.model.predecessor().is_none() {
             return;
         }
         let Some(serving) = self.model.serving().filter(|serving| serving.id == id) else { return };
@@ -167,7 +168,13 @@ impl Turn<'_> {
         if model.pin.as_ref().is_some_and(|pin| pin.to.version != from.version) {
             return;
         }
-        let against = model.aspired.clone().unwrap_or_else(|| from.clone());
+        // Where the registry has moved on already, what it names is not what did worse.
+        let is_aspired = |one: &&Aspired| one.version == from.version;
+        let against = match &cause {
+            PinCause::Operator => model.aspired.as_ref(),
+            PinCause::Worse(_) => model.aspired.as_ref().filter(is_aspired),
+        };
+        let against = against.unwrap_or(&from).clone();
         model.refusals.remove(&to.version);
         model.probation_until = None;
         model.note(self.now, to.version, Happening::Pinned(cause.clone()));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
+use tokio::time::Instant;
 
 use crate::model::ModelName;
 
@@ -12,6 +13,9 @@ use super::ask::Ask;
 
 /// Verdicts that are kept while a registry does not answer. Beyond it the oldest is forgotten.
 const KEPT_MAX: usize = 16;
+
+/// Longest time between two questions that goes to verdicts.
+const TELL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Verdicts on their way to one registry, the oldest first.
 pub(super) struct Untold {
@@ -45,15 +49,12 @@ impl Untold {
         self.kept.push_back(verdict);
     }
 
-    /// Tells what is kept, until something does not arrive for the moment: that is kept.
-    pub(super) async fn tell(
-        &mut self,
-        model: &ModelName,
-        registry: &mut impl Ask,
-        time_max: Duration,
-    ) {
+    /// Tells what is kept, until something does not arrive for the moment, or time is up: then it
+    /// is kept. To ask is more urgent.
+    pub(super) async fn tell(&mut self, model: &ModelName, registry: &mut impl Ask) {
+        let end = Instant::now() + TELL_TIME_MAX;
         while let Some((version, told)) = self.kept.front() {
-            match tokio::time::timeout(time_max, registry.tell(*version, told)).await {
+            match tokio::time::timeout_at(end, registry.tell(*version, told)).await {
                 Err(_elapsed) => return,
                 Ok(Err(error)) if error.is_transient() => {
                     tracing::debug!(%model, %version, %error, "the registry is told later");

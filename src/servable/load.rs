@@ -8,7 +8,7 @@ use crate::batch::contain;
 use crate::model::{GraphIo, ModelId, Output, Provider, Schema, Signature, ValueType};
 use crate::store::{ModelDir, TuneCache};
 use crate::tensor::Tensor;
-use crate::tune::{Sampler, WarmOptions, Warmth, warm};
+use crate::tune::{Findings, Sampler, WarmOptions, Warmth, warm};
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
 use super::formed::{malformed, remarks};
@@ -64,7 +64,9 @@ pub enum WarmUp {
     Failed(ScoreError),
 }
 
-/// Loads the graph of a verified directory and warms it up.
+/// Loads the graph of a verified directory and warms it up. What is known of the version that it is
+/// to replace, `predecessor`, spares it being measured where it proves to be like that. `warming` is
+/// called when the graph is loaded and its first run begins.
 ///
 /// # Errors
 /// When the runtime cannot run the graph, or makes of it what the graph does not declare. A failed
@@ -74,6 +76,8 @@ pub fn load(
     dir: ModelDir,
     backend: &dyn Backend,
     options: &LoadOptions,
+    predecessor: Option<&Findings>,
+    warming: &mut dyn FnMut(),
 ) -> Result<Loaded, LoadError> {
     let providers = match &options.providers {
         Some(names) => {
@@ -84,7 +88,8 @@ pub fn load(
     let spec = LoadSpec { path: dir.graph.clone(), providers, session: dir.onnx.session.clone() };
     let model = backend.load(&spec)?;
     let (engine, provider) = (backend.describe(), model.provider().to_owned());
-    let tuner = Tuner { dir: &dir, engine: format!("{engine} ({provider})"), options };
+    let engine_in_full = format!("{engine} ({provider})");
+    let tuner = Tuner { dir: &dir, engine: engine_in_full, options, predecessor };
 
     let signature = dir.mlmodel.signature.clone().unwrap_or_default();
     let inputs = describe_inputs(&signature, model.io());
@@ -94,6 +99,7 @@ pub fn load(
         let decoded = contain(&id, || scoring.decode(Some("application/json"), example));
         Some(decoded.ok()?.ok()?.feeds)
     });
+    warming();
     let remarks = match &example {
         Some(example) => try_outputs(&id, &*model, example.clone())?,
         None => Vec::new(),
@@ -267,7 +273,7 @@ mod tests {
             cores: 1,
         };
         let id = ModelId { name: ModelName::new("wine").unwrap(), version: VersionId(1) };
-        load(id, ModelDir::open(&dir).unwrap(), &Fake(number), &options)
+        load(id, ModelDir::open(&dir).unwrap(), &Fake(number), &options, None, &mut || ())
     }
 
     #[test]

@@ -24,8 +24,6 @@ pub struct Pending {
     /// Until it is decoded. Boxed: few requests wait so, and every request is moved a few times.
     body: Option<Box<Body>>,
     layout: Layout,
-    /// The most rows of any input; 0 until it is decoded.
-    rows: usize,
     decode_time: Duration,
     compress: Option<Compress>,
     deadline: Instant,
@@ -84,7 +82,6 @@ impl Pending {
             servable: Arc::clone(servable),
             body,
             layout: Layout::Records,
-            rows: 0,
             decode_time: Duration::ZERO,
             compress,
             deadline,
@@ -98,7 +95,6 @@ impl Pending {
     fn keep(&mut self, decoded: Decoded) -> Result<Vec<Tensor>, ScoreError> {
         let Decoded { feeds, layout, .. } = decoded;
         self.layout = layout;
-        self.rows = feeds.iter().filter_map(Tensor::rows).max().unwrap_or(1);
         self.share.hold(feeds.iter().map(Tensor::bytes).sum())?;
         Ok(feeds)
     }
@@ -156,16 +152,7 @@ impl batch::Request for Pending {
     }
 
     fn answer(self, result: Result<Computed<'_>, ScoreError>) {
-        let Self {
-            servable,
-            layout,
-            rows: rows_asked,
-            decode_time,
-            compress,
-            mut share,
-            reply,
-            ..
-        } = self;
+        let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
         let answer = match result {
             Err(error) => {
                 servable.tally().note_not_computed(&error);
@@ -173,14 +160,18 @@ impl batch::Request for Pending {
                 drop(share);
                 Err(error)
             }
-            // A client that left takes no answer.
-            Ok(_) if reply.is_closed() => return,
+            // A client that left takes no answer, but that it took so long is to be known.
+            Ok(Computed { stages, .. }) if reply.is_closed() => {
+                let timing = Timing { decode: decode_time, stages, encode: Duration::ZERO };
+                servable.tally().note_answered(&timing);
+                return;
+            }
             Ok(Computed { rows, stages, lap }) => {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
                 let timing = Timing { decode: decode_time, stages, encode: lap.end() };
                 match &encoded {
-                    Ok(_) => servable.tally().note_answered(rows_asked, &timing),
+                    Ok(_) => servable.tally().note_answered(&timing),
                     Err(error) => servable.tally().note_not_written(error),
                 }
                 encoded.map(|(body, coding)| Answer { body, coding, timing, share })

@@ -87,7 +87,13 @@ impl Servable {
         match self.send(&lanes, request)? {
             // Runs at the end of this turn: no timer is worth setting.
             Sent::Express(reply) => reply.await.unwrap_or(Err(ScoreError::Lost)),
-            Sent::Queued(reply) => receive(reply, lanes.pool, deadline).await,
+            Sent::Queued(reply) => {
+                let received = receive(reply, lanes.pool, deadline).await;
+                if matches!(received, Err(ScoreError::Expired)) {
+                    self.tally.note_expired();
+                }
+                received
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::backend::RunError;
 use crate::telemetry::{Latencies, Observed};
 
 use super::{ScoreError, Timing};
@@ -26,9 +27,9 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a request of so many rows that was answered.
-    pub(super) fn note_answered(&self, rows: usize, timing: &Timing) {
-        let buckets = &self.took[Observed::row_class(rows)];
+    /// Counts a request that was answered, or whose client has left before the answer was written.
+    pub(super) fn note_answered(&self, timing: &Timing) {
+        let buckets = &self.took[Observed::row_class(timing.stages.rows)];
         buckets[Latencies::bucket(worked(timing))].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -37,6 +38,12 @@ impl Tally {
         if is_fault(error) {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a request whose client was told that it took too long. Where requests wait for long
+    /// they are refused at the door, so that a version that is too slow, or hangs, shows here.
+    pub(super) fn note_expired(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request whose outputs could not be written. A request that breaks the protocol has
@@ -70,8 +77,12 @@ fn worked(timing: &Timing) -> Duration {
 /// server had no room or time for.
 fn is_fault(error: &ScoreError) -> bool {
     match error {
-        ScoreError::Run(_) | ScoreError::Lost | ScoreError::Panicked { .. } => true,
-        ScoreError::Wire(_)
+        ScoreError::Run(RunError::Failed(_)) | ScoreError::Lost | ScoreError::Panicked { .. } => {
+            true
+        }
+        // The one who waits for the reply counts what expires.
+        ScoreError::Run(RunError::Input { .. })
+        | ScoreError::Wire(_)
         | ScoreError::Coding(_)
         | ScoreError::Rejected(_)
         | ScoreError::Exhausted(_)
@@ -83,7 +94,6 @@ fn is_fault(error: &ScoreError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::RunError;
     use crate::batch::Stages;
     use crate::servable::Exhausted;
     use crate::wire::invocations::WireError;
@@ -92,9 +102,9 @@ mod tests {
 
     #[test]
     fn the_wait_before_the_work_is_not_held_against_a_version() {
-        let stages = Stages { queue: MS * 1000, assemble: MS, execute: MS * 4 };
+        let stages = Stages { queue: MS * 1000, assemble: MS, execute: MS * 4, rows: 5 };
         let tally = Tally::default();
-        tally.note_answered(5, &Timing { decode: MS, stages, encode: MS * 2 });
+        tally.note_answered(&Timing { decode: MS, stages, encode: MS * 2 });
         let observed = tally.observed();
         assert_eq!((observed.answered, observed.failed), (1, 0));
         let took = observed.latencies[Observed::row_class(5)].percentile(1.0).unwrap();
@@ -111,6 +121,7 @@ mod tests {
             ScoreError::Wire(WireError::schema("column `a` is missing")),
             ScoreError::Expired,
             ScoreError::Closed,
+            RunError::Input { input: "x".to_owned(), reason: "too wide".to_owned() }.into(),
         ] {
             tally.note_not_computed(&other);
         }

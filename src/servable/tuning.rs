@@ -8,7 +8,7 @@ use crate::model::ModelId;
 use crate::store::{ModelDir, TuneConditions, TuneKey};
 use crate::tune::{
     Batching, Clock, Costs, Findings, Sampler, TuneOptions, WarmOptions, check_batching,
-    choose_batch_rows_max, is_outdone, measure,
+    choose_batch_rows_max, is_alike, is_outdone, measure,
 };
 
 use super::LoadOptions;
@@ -49,6 +49,9 @@ pub enum TuneSource {
     Measured,
     /// It was measured at an earlier start.
     Cache,
+    /// The version that it replaces was measured, and two sizes of batches take as long as with
+    /// that one.
+    Predecessor,
     /// The user set it.
     Configured,
 }
@@ -60,6 +63,7 @@ impl TuneSource {
         match self {
             Self::Measured => "measured",
             Self::Cache => "cache",
+            Self::Predecessor => "predecessor",
             Self::Configured => "configured",
         }
     }
@@ -71,6 +75,8 @@ pub(super) struct Tuner<'a> {
     /// Engine, version and provider.
     pub(super) engine: String,
     pub(super) options: &'a LoadOptions,
+    /// What is known of the version that this one replaces.
+    pub(super) predecessor: Option<&'a Findings>,
 }
 
 impl Tuner<'_> {
@@ -79,14 +85,11 @@ impl Tuner<'_> {
         let wanted = &self.options.batch;
         let row_elements = sampler.row_elements();
         let (findings, found) = self.find(id, model, sampler);
+        let rows_max = self.rows_max(&findings);
         let measured_rows = match (found, findings.costs.points().last()) {
             (TuneSource::Measured, Some((rows, _))) => *rows,
+            (TuneSource::Predecessor, _) => rows_max,
             _ => 0,
-        };
-        let rows_max = match (&findings.batching, wanted.rows_max) {
-            (Batching::Alone(_), _) => 1,
-            (Batching::Merged, Some(rows_max)) => rows_max,
-            (Batching::Merged, None) => choose_batch_rows_max(&findings.costs),
         };
         let Findings { mut batching, costs } = findings;
         if wanted.rows_max == Some(1) {
@@ -102,6 +105,15 @@ impl Tuner<'_> {
             (_, Some(_)) => TuneSource::Configured,
         };
         Tuning { batching, limits, costs, row_elements, measured_rows, source }
+    }
+
+    /// The most rows of a run, by what was found and what is wanted.
+    fn rows_max(&self, findings: &Findings) -> usize {
+        match (&findings.batching, self.options.batch.rows_max) {
+            (Batching::Alone(_), _) => 1,
+            (Batching::Merged, Some(rows_max)) => rows_max,
+            (Batching::Merged, None) => choose_batch_rows_max(&findings.costs),
+        }
     }
 
     fn find(
@@ -132,11 +144,17 @@ impl Tuner<'_> {
         let tried = contain(id, || {
             let batching = check_batching(model, sampler);
             let options = TuneOptions { time_max, rows_max: ROWS_MAX, clock };
+            // Meanwhile the predecessor answers: what need not be measured costs it no time.
+            if let Some(known) = self.predecessor.filter(|known| known.batching == batching)
+                && is_alike(&known.costs, self.rows_max(known), model, sampler, options)
+            {
+                return (known.clone(), TuneSource::Predecessor);
+            }
             let costs = measure(model, sampler, &batching, options);
-            Findings { batching, costs }
+            (Findings { batching, costs }, TuneSource::Measured)
         });
-        let findings = match tried {
-            Ok(findings) => findings,
+        let (findings, source) = match tried {
+            Ok(found) => found,
             Err(_panicked) => {
                 let reason = "the engine panicked on sample rows".to_owned();
                 let findings =
@@ -144,10 +162,10 @@ impl Tuner<'_> {
                 return (findings, TuneSource::Measured);
             }
         };
-        if let Some((cache, key)) = &cache {
+        if let (Some((cache, key)), TuneSource::Measured) = (&cache, source) {
             findings.keep(cache, key);
         }
-        (findings, TuneSource::Measured)
+        (findings, source)
     }
 
     /// The clock to measure by: runs of one thread are not held up by what else the machine does.
@@ -164,6 +182,12 @@ impl Tuner<'_> {
 }
 
 impl Tuning {
+    /// What was found out about the version.
+    #[must_use]
+    pub fn findings(&self) -> Findings {
+        Findings { batching: self.batching.clone(), costs: self.costs.clone() }
+    }
+
     /// The runs that a session has not seen while it was measured: all that there can be, where
     /// what an earlier start measured is believed.
     pub(super) fn cold(&self, time_max: Duration) -> WarmOptions {

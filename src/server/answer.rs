@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn stages_are_milliseconds_with_microseconds_behind_the_point() {
         let us = Duration::from_micros;
-        let stages = Stages { queue: us(1_234_567), assemble: us(10), execute: us(100) };
+        let stages = Stages { queue: us(1_234_567), assemble: us(10), execute: us(100), rows: 1 };
         let timing = Timing { decode: us(7), stages, encode: us(0) };
         assert_eq!(
             server_timing(&timing).to_str().unwrap(),
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_longest_times_fit() {
         let longest = Duration::MAX;
-        let stages = Stages { queue: longest, assemble: longest, execute: longest };
+        let stages = Stages { queue: longest, assemble: longest, execute: longest, rows: 1 };
         let timing = Timing { decode: longest, stages, encode: longest };
         let text = "18446744073709551615.999";
         assert_eq!(

@@ -56,16 +56,16 @@ pub const MODEL_LOAD_SECONDS: Metric = Metric {
     name: "flowgate_model_load_duration_seconds",
     kind: Kind::Histogram(&LOAD_SECONDS),
     labels: &["model", "phase"],
-    meaning: "How long versions took to come to serve, by phase: `fetch`, `verify`, `load` \
-              (with measuring and the model's own example), `warm_up`.",
+    meaning: "How long versions took to come to serve, by phase: `fetch`, `verify`, `load`, \
+              `warm_up` (the model's own example, measuring, batches of every size).",
 };
 
 pub const PROMOTIONS: Metric = Metric {
     name: "flowgate_promotions_total",
     kind: Kind::Counter,
     labels: &["model", "result", "reason"],
-    meaning: "What became of versions. `result` is `swapped` (it serves; `reason` is `registry`, \
-              `return` or `fallback`), `rejected` (for good; `reason` is the phase: `fetch`, \
+    meaning: "What became of versions. `result` is `swapped` (it serves; `reason` is `registry` or \
+              `fallback`), `rejected` (for good; `reason` is the phase: `fetch`, \
               `verify`, `load`, `warm_up`), `failed` (it is tried again; by phase as well) or \
               `rolled_back` (another serves again in its place; `operator` or `worse`).",
 };

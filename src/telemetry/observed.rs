@@ -8,7 +8,8 @@ const STEPS: usize = 4;
 /// Up to 2^28 us, which is 4.5 minutes; what took longer is in the last.
 const BUCKETS: usize = 28 * STEPS;
 
-/// Requests are told apart by their rows: 1, 2 and 3, 4 to 7, and so on; the last class is open.
+/// Requests are told apart by the rows of their runs: 1, 2 and 3, 4 to 7, and so on; the last class
+/// is open.
 const ROW_CLASSES: usize = 14;
 
 /// What is known of one version's answers.
@@ -19,7 +20,7 @@ pub struct Observed {
     pub answered: u64,
     /// Those of them that failed.
     pub failed: u64,
-    /// How long those took that did not fail, by the class of their rows:
+    /// How long those took that did not fail, by the class of their runs' rows:
     /// [`ROW_CLASSES`](Self::ROW_CLASSES) of them.
     pub latencies: Vec<Latencies>,
 }
@@ -39,7 +40,7 @@ impl Observed {
     /// How many classes of rows there are.
     pub const ROW_CLASSES: usize = ROW_CLASSES;
 
-    /// The class of a request with so many rows.
+    /// The class of a request that was run with so many rows.
     #[must_use]
     pub fn row_class(rows: usize) -> usize {
         (rows.max(1).ilog2() as usize).min(ROW_CLASSES - 1)

@@ -22,6 +22,9 @@ const GAIN_MIN: f64 = 1.03;
 /// So many times faster than they were is no chance any more.
 const OUTDONE_MIN: u32 = 3;
 
+/// How far apart two times may be that are of graphs of the same form.
+const ALIKE_MAX: f64 = 1.5;
+
 /// Bounds of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TuneOptions {
@@ -86,6 +89,27 @@ pub fn is_outdone(costs: &Costs, model: &dyn LoadedModel, sampler: &Sampler, clo
         Ok(Some(time)) => time * OUTDONE_MIN < costs.estimate(1),
         Ok(None) | Err(_) => false,
     }
+}
+
+/// Whether runs of one row and of `rows_max` rows, which are tried, take what these costs say:
+/// those of another graph of the same form.
+#[must_use]
+pub fn is_alike(
+    costs: &Costs,
+    rows_max: usize,
+    model: &dyn LoadedModel,
+    sampler: &Sampler,
+    options: TuneOptions,
+) -> bool {
+    let started = Instant::now();
+    let left = || options.time_max.saturating_sub(started.elapsed());
+    [1, rows_max].into_iter().all(|rows| {
+        let Ok(Some(time)) = time_runs(model, sampler, rows, options.clock, left) else {
+            return false;
+        };
+        let known = costs.estimate(rows);
+        time.max(known).as_secs_f64() <= ALIKE_MAX * time.min(known).as_secs_f64()
+    })
 }
 
 /// Median time of runs of so many rows; `None` when there is no sample of them.

@@ -17,7 +17,7 @@ pub use batching::{Batching, check_batching};
 pub use clock::Clock;
 pub use cost::{Costs, choose_batch_rows_max};
 pub use findings::Findings;
-pub use measure::{TuneOptions, is_outdone, measure};
+pub use measure::{TuneOptions, is_alike, is_outdone, measure};
 pub use sample::Sampler;
 pub use warm::{WarmOptions, Warmth, warm};
 

@@ -41,6 +41,7 @@ impl Before {
         let serving = model.serving();
         let is_worse = matches!(event, Event::Health { attempt, health: Health::Worse(_), .. }
             if serving.is_some_and(|serving| serving.id == *attempt)
+                && model.is_judged()
                 && model.probation_until().is_some_and(|until| now < until));
         let is_asked = matches!(event, Event::Rollback { .. }) && serving.is_some();
         let is_underway = model.pin().is_some_and(|pin| {

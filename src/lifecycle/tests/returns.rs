@@ -116,3 +116,56 @@ fn what_was_in_quarantine_before_the_process_began_stays_there() {
     assert_eq!(bench.answer(restamped), "load 2=2");
     assert_eq!(bench.model().quarantined(), [], "it is another one now");
 }
+
+#[test]
+fn a_quarantine_of_before_the_process_began_needs_something_else_to_serve() {
+    let mut bench = Bench::promoted(policy());
+    bench.loaded(2);
+    bench.worse(2);
+    let quarantined = bench.model().quarantined();
+    let mut bench = Bench { state: Lifecycle::new(policy()), now: bench.now };
+    let start = Event::Start { model: name(), remembered: Vec::new(), quarantined };
+    assert_eq!(bench.feed(start), "");
+    assert_eq!(bench.aspire(2), "load 1=2", "a doubtful version is better than none");
+}
+
+#[test]
+fn what_serves_for_a_version_in_quarantine_is_no_fallback() {
+    let mut bench = Bench::promoted(policy());
+    bench.loaded(2);
+    bench.worse(2);
+    let quarantined = bench.model().quarantined();
+    let mut bench = Bench { state: Lifecycle::new(policy()), now: bench.now };
+    let remembered = vec![version(1)];
+    let _ = bench.feed(Event::Start { model: name(), remembered, quarantined });
+    bench.answer(Answer::Error("down".to_owned()));
+    bench.loaded(1);
+    assert!(bench.model().is_fallback(), "nobody knows what should serve");
+    bench.aspire(2);
+    assert!(!bench.model().is_fallback());
+    bench.aspire(3);
+    assert!(bench.model().is_fallback());
+}
+
+#[test]
+fn a_version_that_has_served_before_is_not_judged_again() {
+    let mut bench = Bench::promoted(policy());
+    bench.loaded(2);
+    assert!(bench.model().is_judged());
+    assert_eq!(bench.aspire(1), "publish 1, accepted 1");
+    assert!(!bench.model().is_judged());
+    assert_eq!(bench.worse(1), "");
+    assert_eq!(bench.model().serving().unwrap().version, version(1));
+}
+
+#[test]
+fn what_the_registry_named_before_a_version_did_worse_is_followed_again() {
+    let mut bench = Bench::promoted(policy());
+    bench.loaded(2);
+    assert_eq!(bench.aspire(3), "load 3=3");
+    assert_eq!(bench.worse(2), "cancel 3, publish 1, close 2, back from 2 to 1");
+    assert_eq!(bench.fail(3, true), "");
+    bench.drained(2);
+    bench.unloaded(2);
+    assert_eq!(bench.aspire(3), "load 4=3", "nothing is held against it");
+}

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::store::without_secrets;
+
 /// `registered-models/get`. Its time of change moves with stages and versions, not with aliases.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct RegisteredModel {
@@ -130,10 +132,9 @@ impl fmt::Display for ModelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, creation_timestamp, last_updated_timestamp, .. } = self;
         write!(f, "{version} {creation_timestamp} {last_updated_timestamp}")?;
-        for text in [&self.status, &self.source] {
-            write!(f, " {}", text.as_deref().unwrap_or("-"))?;
-        }
-        Ok(())
+        let source = self.source.as_deref().map_or("-".to_owned(), without_secrets);
+        // What is said is kept in files.
+        write!(f, " {} {source}", self.status.as_deref().unwrap_or("-"))
     }
 }
 

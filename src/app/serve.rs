@@ -56,17 +56,13 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let Models { registered, loader } = find_all(config, environment)?;
     let exposition = Exposition::default();
     let (tellers, untold) = tellers(&registered);
-    let options = ManagerOptions {
+    let (manager, messages) = start_manager(ManagerOptions {
         policy: policy(config),
         models: registered.iter().map(|one| one.name.clone()).collect(),
         loader,
         drain_time_max: config.server.request_timeout,
         exposition: exposition.clone(),
         tellers,
-    };
-    let (manager, messages) = Manager::start(options).map_err(|error| match error {
-        ManagerError::Table(error) => Failure::Usage(error.to_string()),
-        ManagerError::Loader(_) => Failure::Failed(error.to_string()),
     })?;
     let pool = InferencePool::start(config.pool)
         .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
@@ -110,11 +106,7 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         rt::spawn(manager.run());
         tokio::select! {
             first = first_versions(reports.clone(), &places, config.start) => {
-                if first.is_err() {
-                    // Registries are being told why.
-                    tokio::time::sleep(TELL_GRACE).await;
-                }
-                first?;
+                return_later(first).await?;
             }
             () = stop.next() => {
                 tracing::info!("stopped before the first versions were loaded");
@@ -127,6 +119,13 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
 
     join(&pool, &readers);
     Ok(ExitCode::SUCCESS)
+}
+
+fn start_manager(options: ManagerOptions) -> Result<(Manager, Sender<Message>), Failure> {
+    Manager::start(options).map_err(|error| match error {
+        ManagerError::Table(error) => Failure::Usage(error.to_string()),
+        ManagerError::Loader(_) => Failure::Failed(error.to_string()),
+    })
 }
 
 /// Waits for threads to end, but not for ever.
@@ -163,6 +162,14 @@ fn followed(
         let verdicts = untold.remove(&name);
         Followed { model: name, source, poll, verdicts }
     })
+}
+
+/// A failure waits until registries have been told why.
+async fn return_later(first: Result<(), Failure>) -> Result<(), Failure> {
+    if first.is_err() {
+        tokio::time::sleep(TELL_GRACE).await;
+    }
+    first
 }
 
 /// Waits until every model serves, or cannot.

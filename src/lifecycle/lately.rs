@@ -102,8 +102,11 @@ mod tests {
         let baseline = lately.baseline(&name()).unwrap();
         assert_eq!(baseline.latencies[0].count(), 200);
         let successor = more(&Observed::default(), 200, MS * 12);
-        assert_eq!(compare(&successor, baseline), Health::Fine);
-        assert!(matches!(compare(&successor, &observed), Health::Worse(_)), "else it would be");
+        assert_eq!(compare(&successor, baseline, true), Health::Fine);
+        assert!(
+            matches!(compare(&successor, &observed, true), Health::Worse(_)),
+            "else it would be"
+        );
     }
 
     #[test]

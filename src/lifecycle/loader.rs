@@ -147,7 +147,8 @@ impl Loader {
                 return Err(Refused::for_good(at, &cause));
             }
         }
-        // A model that serves must not be put at risk by its next version. Memory may be free a little later.
+        // A model that serves must not be put at risk by its next version. Memory may be free a
+        // little later.
         if order.beside.is_some() {
             room::check(&dir).map_err(|cause| Refused {
                 at,

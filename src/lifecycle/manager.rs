@@ -67,6 +67,8 @@ pub struct Manager {
     loading: HashMap<AttemptId, Arc<AtomicBool>>,
     draining: Vec<Draining>,
     drain_time_max: Duration,
+    /// So long before the end of a probation latencies count.
+    judged_last: Duration,
     lately: Lately,
     table: Arc<LiveTable>,
     board: Board,
@@ -131,6 +133,7 @@ impl Manager {
             loading: HashMap::new(),
             draining: Vec::new(),
             drain_time_max,
+            judged_last: policy.probation * 2 / 3,
             lately: Lately::default(),
             table,
             board,
@@ -314,13 +317,15 @@ impl Manager {
 
     /// Compares versions on probation with the ones before them.
     fn compare(&mut self) {
+        let now = Instant::now();
         let on_probation: Vec<_> = self
             .state
             .models()
-            .filter(|(_, state)| state.probation_until().is_some())
-            .map(|(model, _)| model.clone())
+            .filter(|(_, state)| state.is_judged())
+            .filter_map(|(model, state)| Some((model.clone(), state.probation_until()?)))
             .collect();
-        for model in on_probation {
+        for (model, until) in on_probation {
+            let is_settled = until.saturating_duration_since(now) <= self.judged_last;
             let Some(attempt) = self.published.get(&model).copied() else { continue };
             let (Some(version), Some(old)) =
                 (self.versions.get(&attempt), self.lately.baseline(&model))
@@ -328,7 +333,8 @@ impl Manager {
                 continue;
             };
             let observed = version.servable.tally().observed();
-            let health = compare(&self.lately.since_published(attempt, &observed), old);
+            let since = self.lately.since_published(attempt, &observed);
+            let health = compare(&since, old, is_settled);
             self.step(Event::Health { model, attempt, health });
         }
     }

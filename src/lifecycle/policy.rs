@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::AttemptId;
-use super::state::{ModelState, Purpose, Refusal, RefusalKind};
+use super::state::{Attempt, ModelState, Purpose, Refusal, RefusalKind};
+use crate::model::VersionId;
 use crate::source::Aspired;
 
 /// What is given up while a version replaces another.
@@ -132,6 +133,30 @@ impl ModelState {
         let refused = self.wish().and_then(|(version, _)| self.refusals.get(&version.version));
         let cause = refused.map(|refusal| refusal.cause.clone()).or(self.trouble.clone());
         Outlook::Stuck(cause.unwrap_or_else(|| "nothing can be tried now".to_owned()))
+    }
+
+    /// Whether what serves is not what should: an earlier version, in place of one that could not
+    /// be asked for or could not be loaded. One that serves for a version in quarantine is right.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        let is_right = |serving: &Attempt| {
+            self.aspired.as_ref().is_some_and(|aspired| {
+                aspired.version == serving.version.version || self.is_quarantined(aspired)
+            })
+        };
+        self.serving().is_some_and(|one| one.purpose == Purpose::Fallback && !is_right(one))
+    }
+
+    /// Whether a version has served, as far as is known.
+    #[must_use]
+    pub fn has_served(&self, version: VersionId) -> bool {
+        self.predecessors.iter().any(|one| one.version == version)
+    }
+
+    /// Whether the published version is on trial: one that has not served before is.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.serving.is_some() && self.serving == self.on_trial
     }
 
     /// What should serve if it can: what an operator or a failed probation went back to, else what

@@ -9,8 +9,8 @@
 //!   30,000 comparisons).
 //! - *Latency*: both have answered at least 100 requests in runs of like size without failure, and
 //!   the 95th percentile is above three times that of the predecessor and above 5 ms. A percentile,
-//!   since a single stall of the machine moves a mean; of like size, since clients may begin to send
-//!   more, or larger, requests just then, and batches grow.
+//!   since a single stall of the machine moves a mean; of like size, since clients may begin to
+//!   send more, or larger, requests just then, and batches grow.
 //!
 //! The predecessor's numbers are from its own time, under its own load. What load alone does to a
 //! latency is why three times are asked for, and not a tenth more.
@@ -38,9 +38,11 @@ pub enum Health {
     TooEarly,
 }
 
-/// Compares a version with the one that served before it.
+/// Compares a version with the one that served before it. `is_settled`: some of the probation is
+/// over, so that a passing stall, or what is slow only in the beginning, does not decide; before
+/// that only failures count.
 #[must_use]
-pub fn compare(new: &Observed, old: &Observed) -> Health {
+pub fn compare(new: &Observed, old: &Observed, is_settled: bool) -> Health {
     let too_few = |min, count: fn(&Observed) -> u64| count(new).min(count(old)) < min;
     if too_few(ANSWERED_MIN, |one| one.answered) {
         return Health::TooEarly;
@@ -49,6 +51,9 @@ pub fn compare(new: &Observed, old: &Observed) -> Health {
         return Health::Worse(cause);
     }
     let mut health = Health::TooEarly;
+    if !is_settled {
+        return health;
+    }
     for (class, (new, old)) in new.latencies.iter().zip(&old.latencies).enumerate() {
         if new.count().min(old.count()) < MEASURED_MIN {
             continue;
@@ -95,7 +100,8 @@ fn slower(class: usize, new: &Latencies, old: &Latencies) -> Option<String> {
             (first, last) => format!("{first} to {last} rows"),
         };
         format!(
-            "95 % of requests in runs of {rows} took up to {:.1} ms, with the version before {:.1} ms",
+            "95 % of requests in runs of {rows} took up to {:.1} ms, \
+             with the version before {:.1} ms",
             slow.as_secs_f64() * 1e3,
             before.as_secs_f64() * 1e3
         )
@@ -107,6 +113,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn compare_settled(new: &Observed, old: &Observed) -> Health {
+        compare(new, old, true)
+    }
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -133,61 +143,87 @@ mod tests {
     fn a_version_that_fails_clearly_more_is_worse() {
         let old = observed(10_000, 10, MS);
         assert_eq!(
-            compare(&observed(200, 24, MS), &old),
+            compare_settled(&observed(200, 24, MS), &old),
             Health::Worse(
                 "12.0 % of 200 requests failed, with the version before 0.1 % of 10000".to_owned()
             )
         );
-        assert!(matches!(compare(&observed(20, 20, MS), &old), Health::Worse(_)));
-        assert_eq!(compare(&observed(200, 1, MS), &old), Health::Fine, "one of 200 is chance");
-        assert_eq!(compare(&observed(100_000, 600, MS), &old), Health::Fine, "half a point more");
+        assert!(matches!(compare_settled(&observed(20, 20, MS), &old), Health::Worse(_)));
+        assert_eq!(
+            compare_settled(&observed(200, 1, MS), &old),
+            Health::Fine,
+            "one of 200 is chance"
+        );
+        assert_eq!(
+            compare_settled(&observed(100_000, 600, MS), &old),
+            Health::Fine,
+            "half a point more"
+        );
         let failing = observed(1000, 300, MS);
-        assert_eq!(compare(&observed(1000, 330, MS), &failing), Health::Fine, "chance");
-        assert!(matches!(compare(&observed(1000, 500, MS), &failing), Health::Worse(_)));
-        assert_eq!(compare(&observed(1000, 0, MS), &failing), Health::Fine, "better");
+        assert_eq!(compare_settled(&observed(1000, 330, MS), &failing), Health::Fine, "chance");
+        assert!(matches!(compare_settled(&observed(1000, 500, MS), &failing), Health::Worse(_)));
+        assert_eq!(compare_settled(&observed(1000, 0, MS), &failing), Health::Fine, "better");
     }
 
     #[test]
     fn a_version_that_is_clearly_slower_is_worse() {
         let old = observed(1000, 0, MS * 4);
         assert_eq!(
-            compare(&observed(1000, 0, MS * 40), &old),
+            compare_settled(&observed(1000, 0, MS * 40), &old),
             Health::Worse(
-                "95 % of requests in runs of 1 row took up to 41.0 ms, with the version before 4.1 ms"
+                "95 % of requests in runs of 1 row took up to 41.0 ms, \
+                 with the version before 4.1 ms"
                     .to_owned()
             )
         );
-        assert_eq!(compare(&observed(1000, 0, MS * 8), &old), Health::Fine, "twice is not much");
+        assert_eq!(
+            compare_settled(&observed(1000, 0, MS * 8), &old),
+            Health::Fine,
+            "twice is not much"
+        );
         let quick = observed(1000, 0, MS / 20);
-        assert_eq!(compare(&observed(1000, 0, MS * 3), &quick), Health::Fine, "fast enough");
+        assert_eq!(
+            compare_settled(&observed(1000, 0, MS * 3), &quick),
+            Health::Fine,
+            "fast enough"
+        );
+    }
+
+    #[test]
+    fn in_the_beginning_only_failures_count() {
+        let old = observed(1000, 0, MS * 4);
+        assert_eq!(compare(&observed(1000, 0, MS * 400), &old, false), Health::TooEarly);
+        assert!(matches!(compare(&observed(1000, 900, MS), &old, false), Health::Worse(_)));
     }
 
     #[test]
     fn a_few_stalls_are_not_held_against_a_version() {
         let mut new = observed(1000, 0, MS);
         new.latencies[0] = latencies(&[(MS, 1000), (MS * 10_000, 40)]);
-        assert_eq!(compare(&new, &observed(1000, 0, MS)), Health::Fine);
+        assert_eq!(compare_settled(&new, &observed(1000, 0, MS)), Health::Fine);
         new.latencies[0] = latencies(&[(MS, 1000), (MS * 10_000, 100)]);
-        assert!(matches!(compare(&new, &observed(1000, 0, MS)), Health::Worse(_)));
+        assert!(matches!(compare_settled(&new, &observed(1000, 0, MS)), Health::Worse(_)));
     }
 
     #[test]
     fn larger_requests_are_not_compared_with_smaller_ones() {
         let old = of_rows(1, 1000, 0, &[(MS, 1000)]);
         let large = of_rows(500, 1000, 0, &[(MS * 50, 1000)]);
-        assert_eq!(compare(&large, &old), Health::TooEarly);
+        assert_eq!(compare_settled(&large, &old), Health::TooEarly);
         let slow = of_rows(300, 1000, 0, &[(MS * 200, 1000)]);
-        let Health::Worse(cause) = compare(&slow, &large) else { panic!("four times as slow") };
+        let Health::Worse(cause) = compare_settled(&slow, &large) else {
+            panic!("four times as slow")
+        };
         assert!(cause.contains("requests in runs of 256 to 511 rows took up to"), "{cause}");
     }
 
     #[test]
     fn few_answers_tell_nothing() {
         let old = observed(1000, 0, MS);
-        assert_eq!(compare(&observed(19, 19, MS), &old), Health::TooEarly);
-        assert_eq!(compare(&observed(99, 0, MS * 1000), &old), Health::TooEarly);
-        assert_eq!(compare(&old, &observed(19, 0, MS)), Health::TooEarly);
-        assert_eq!(compare(&Observed::default(), &Observed::default()), Health::TooEarly);
+        assert_eq!(compare_settled(&observed(19, 19, MS), &old), Health::TooEarly);
+        assert_eq!(compare_settled(&observed(99, 0, MS * 1000), &old), Health::TooEarly);
+        assert_eq!(compare_settled(&old, &observed(19, 0, MS)), Health::TooEarly);
+        assert_eq!(compare_settled(&Observed::default(), &Observed::default()), Health::TooEarly);
     }
 
     proptest! {
@@ -197,14 +233,14 @@ mod tests {
             let [answered, failed, old_answered, old_failed] = numbers;
             let new = of_rows(1, answered, failed, &counts);
             let old = of_rows(1, old_answered, old_failed, &counts);
-            let _ = compare(&new, &old);
+            let _ = compare_settled(&new, &old);
         }
 
         #[test]
         fn a_version_is_never_worse_than_itself(answered: u64, failed: u64, us: u64) {
             let answered = answered >> 2;
             let one = observed(answered, failed.min(answered), Duration::from_micros(us >> 20));
-            prop_assert!(!matches!(compare(&one, &one), Health::Worse(_)));
+            prop_assert!(!matches!(compare_settled(&one, &one), Health::Worse(_)));
         }
     }
 }

@@ -264,30 +264,6 @@ impl ModelState {
         self.attempts.iter().find(|attempt| Some(attempt.id) == self.serving)
     }
 
-    /// Whether what serves is not what should: an earlier version, in place of one that could not
-    /// be asked for or could not be loaded. One that serves for a version in quarantine is right.
-    #[must_use]
-    pub fn is_fallback(&self) -> bool {
-        let is_right = |serving: &Attempt| {
-            self.aspired.as_ref().is_some_and(|aspired| {
-                aspired.version == serving.version.version || self.is_quarantined(aspired)
-            })
-        };
-        self.serving().is_some_and(|one| one.purpose == Purpose::Fallback && !is_right(one))
-    }
-
-    /// Whether a version has served, as far as is known.
-    #[must_use]
-    pub fn has_served(&self, version: VersionId) -> bool {
-        self.predecessors.iter().any(|one| one.version == version)
-    }
-
-    /// Whether the published version is on trial: one that has not served before is.
-    #[must_use]
-    pub fn is_judged(&self) -> bool {
-        self.serving.is_some() && self.serving == self.on_trial
-    }
-
     /// The one that was replaced and stays in memory while the new one is on probation.
     #[must_use]
     pub fn kept(&self) -> Option<&Attempt> {

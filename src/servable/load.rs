@@ -65,8 +65,8 @@ pub enum WarmUp {
 }
 
 /// Loads the graph of a verified directory and warms it up. What is known of the version that it is
-/// to replace, `predecessor`, spares it being measured where it proves to be like that. `warming` is
-/// called when the graph is loaded and its first run begins.
+/// to replace, `predecessor`, spares it being measured where it proves to be like that. `warming`
+/// is called when the graph is loaded and its first run begins.
 ///
 /// # Errors
 /// When the runtime cannot run the graph, or makes of it what the graph does not declare. A failed

@@ -1,6 +1,6 @@
 //! Model directories on disk: where they are, whether they are whole, what lies in them.
 //!
-//! [`layout`](resolve) finds the directory that a path and a selector mean; [`ModelDir`] verifies
+//! [`Place`] is what a path of a directory registry names; [`ModelDir`] verifies
 //! one before any runtime sees it; [`Cache`] keeps versions that were fetched; [`TuneCache`] keeps
 //! what was measured. All calls block: they are for start-up and loader threads.
 

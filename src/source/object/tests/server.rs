@@ -36,11 +36,12 @@ impl Server {
         let (seen, handler): (_, Box<Handler>) = (requests.clone(), Box::new(handler));
         let serve = move || {
             for stream in listener.incoming() {
+                let stream = stream.unwrap();
                 // A connection without a request is the sign to end.
-                match answer(&stream.unwrap(), &handler) {
-                    Some(request) => seen.lock().unwrap().push(request),
-                    None => return,
-                }
+                let Some(request) = request(&stream) else { return };
+                // Who has the answer finds the request.
+                seen.lock().unwrap().push(request.clone());
+                answer(&stream, &request, &handler);
             }
         };
         let thread = Builder::new().name("fake-store".to_owned()).spawn(serve).unwrap();
@@ -59,8 +60,8 @@ impl Drop for Server {
     }
 }
 
-/// Reads one request, answers it, closes. Returns the request's head.
-fn answer(mut stream: &TcpStream, handler: &Handler) -> Option<String> {
+/// Reads the head of one request.
+fn request(stream: &TcpStream) -> Option<String> {
     let mut head = String::new();
     let mut reader = BufReader::new(stream);
     while !head.ends_with("\r\n\r\n") {
@@ -68,6 +69,10 @@ fn answer(mut stream: &TcpStream, handler: &Handler) -> Option<String> {
             return None;
         }
     }
+    Some(head)
+}
+
+fn answer(mut stream: &TcpStream, head: &str, handler: &Handler) {
     let Answer(status, headers, body) = handler(head.lines().next().unwrap());
     let length = body.len();
     let mut bytes = format!(
@@ -78,5 +83,4 @@ fn answer(mut stream: &TcpStream, handler: &Handler) -> Option<String> {
     bytes.extend(body);
     // A client that has left is no fault of the server's.
     let _ = stream.write_all(&bytes);
-    Some(head)
 }

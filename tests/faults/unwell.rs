@@ -25,8 +25,10 @@ fn outlive(answer: &Answer, words: [&str; 2]) {
         lines.any(|line| line.contains(words[0]))
     });
     assert_eq!(serving.version(), 1);
-    let error = serving.lifecycle()["registry_error"].clone();
-    assert!(error.as_str().unwrap().contains(words[0]), "{error}");
+    serving.until("the admin port says so as well", |now| {
+        let error = now.lifecycle()["registry_error"].clone();
+        error.as_str().is_some_and(|error| error.contains(words[0]))
+    });
 
     registry.mend();
     registry.answer_fetches(2, answer);

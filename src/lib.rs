@@ -4,8 +4,10 @@
 //! (`ARCHITECTURE.md` has the map, `tests/tidy.rs` enforces it).
 
 pub mod model;
+pub mod number;
 pub mod tensor;
 
+pub mod drift;
 pub mod mlflow;
 pub mod telemetry;
 pub mod wire;

@@ -9,7 +9,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 
-use crate::wire::number::write_f64;
+use crate::number::write_f64;
 use crate::wire::text::write_json_string;
 
 /// Appends every row as a JSON object, with `separator` between two.

@@ -2,5 +2,4 @@
 
 pub mod coding;
 pub mod invocations;
-pub mod number;
 pub mod text;

@@ -10,7 +10,7 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive as _;
 
 use super::number_text::{parse_float, parse_int};
-use crate::wire::number::write_f64_str;
+use crate::number::write_f64_str;
 
 /// A Python value.
 #[derive(Clone, Debug, PartialEq)]

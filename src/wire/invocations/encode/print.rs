@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::f16;
 
 use crate::model::{ClassKey, ClassMap, ClassMaps};
-use crate::wire::number::write_f64;
+use crate::number::write_f64;
 use crate::wire::text::{json_string_len, write_json_string};
 
 /// What separates the items of a list, or ends it.

@@ -1,7 +1,7 @@
 //! A reader of JSON bytes that checks the grammar as it goes. Every method answers `None` for
 //! what is invalid or unusual.
 
-use crate::wire::number::{take_digits, to_f64};
+use crate::number::{take_digits, to_f64};
 
 /// Where the reader stands.
 #[derive(Clone, Debug)]

@@ -1,11 +1,16 @@
 //! The `MLmodel` file: which flavors a model directory has, how its ONNX graph wants to be loaded,
 //! and its signature.
 
+use std::fmt::Write as _;
+
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
 use crate::model::{Provider, SessionOptions, Signature};
 
-use super::raw::{RawExampleInfo, RawFlavors, RawMlModel, RawOnnx, RawSessionOptions};
+use super::raw::{
+    RawExampleInfo, RawFlavors, RawMlModel, RawOnnx, RawSessionOptions, RawSignature,
+};
 use super::signature::{self, SignatureError};
 use super::yaml::{DuplicateKeys, YamlError, read_yaml};
 
@@ -27,6 +32,9 @@ pub struct MlModel {
     pub flavors: Vec<String>,
     /// `None` when nothing is declared.
     pub signature: Option<Signature>,
+    /// `sha256:` and the digest of the texts that declare inputs and outputs: what says whether
+    /// two models promise the same. `None` when neither is declared.
+    pub signature_digest: Option<String>,
     /// Whether the signature was derived from Python type hints, not from data.
     pub signature_from_type_hint: bool,
     /// Where a ready request body lies, relative to the model directory.
@@ -101,6 +109,7 @@ fn check(raw: RawMlModel) -> Result<MlModel, MlModelError> {
         Some(onnx) => Some(check_onnx(onnx, &flavors)?),
         None => None,
     };
+    let signature_digest = raw.signature.as_ref().and_then(digest);
     let signature = match raw.signature {
         Some(raw) => {
             signature::parse(raw.inputs.as_deref(), raw.outputs.as_deref(), raw.params.as_deref())?
@@ -112,6 +121,7 @@ fn check(raw: RawMlModel) -> Result<MlModel, MlModelError> {
         onnx,
         flavors: flavors.names,
         signature,
+        signature_digest,
         signature_from_type_hint: raw.is_signature_from_type_hint.unwrap_or(false),
         serving_input_path,
         mlflow_version: raw.mlflow_version,
@@ -121,6 +131,19 @@ fn check(raw: RawMlModel) -> Result<MlModel, MlModelError> {
         utc_time_created: raw.utc_time_created,
         metadata: raw.metadata.unwrap_or(Json::Null),
     })
+}
+
+/// The two texts as they stand in the file, a line each; `null` for one that is missing.
+fn digest(RawSignature { inputs, outputs, .. }: &RawSignature) -> Option<String> {
+    let [inputs, outputs] =
+        [inputs, outputs].map(|text| text.as_deref().filter(|text| !text.is_empty()));
+    inputs.or(outputs)?;
+    let [inputs, outputs] = [inputs, outputs].map(|text| text.unwrap_or("null"));
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(format!("{inputs}\n{outputs}")) {
+        write!(text, "{byte:02x}").expect("a text takes what is written to it");
+    }
+    Some(text)
 }
 
 /// The data file is the one that MLflow's scoring server loads: the `python_function` flavor's,

@@ -12,6 +12,7 @@ mod model_dir_error;
 mod model_folder;
 mod onnx_file;
 mod onnx_wire;
+mod reference_file;
 mod registry_file;
 mod remote;
 mod remote_uri;
@@ -33,6 +34,7 @@ pub use model_dir_error::ModelDirError;
 pub use model_folder::{Meaning, ModelFolder, read_registry_file};
 pub use onnx_file::OnnxFileError;
 pub(crate) use onnx_file::external_locations;
+pub use reference_file::{NamedBy, ReferenceFile};
 pub use registry_file::{
     Assignment, AssignmentError, REGISTRY_FILE, RegistryFile, RegistryFileError,
 };

@@ -9,6 +9,7 @@ use crate::mlflow::{MLMODEL_BYTES_MAX, MlModel, OnnxFlavor};
 use super::contained::{ContainedFile, NotContained, open_contained};
 use super::model_dir_error::ModelDirError;
 use super::onnx_file::{self, ExternalFile, GraphWeights};
+use super::reference_file::ReferenceFile;
 
 /// Largest graph file, in bytes: protobuf's own limit.
 pub(crate) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
@@ -40,6 +41,8 @@ pub struct ModelDir {
     pub node_bytes: u64,
     /// A ready `/invocations` body (JSON), where the model was saved with an example.
     pub serving_input: Option<Vec<u8>>,
+    /// What the model's inputs and outputs looked like in its training data.
+    pub drift_reference: ReferenceFile,
 }
 
 impl ModelDir {
@@ -72,6 +75,7 @@ impl ModelDir {
                 .map_err(|cause| named("serving_input_path", relative, cause))?,
             None => None,
         };
+        let drift_reference = ReferenceFile::read(&root, &mlmodel.metadata);
         Ok(Self {
             path: root,
             mlmodel,
@@ -81,6 +85,7 @@ impl ModelDir {
             weight_bytes: weights.wide_bytes,
             node_bytes: graph_bytes.saturating_sub(weights.own_bytes),
             serving_input,
+            drift_reference,
         })
     }
 

@@ -36,6 +36,26 @@ fn default_providers() -> Vec<Provider> {
     vec![provider("CUDAExecutionProvider", &[]), provider("CPUExecutionProvider", &[])]
 }
 
+/// Digests as `hashlib` computes them of what `ModelSignature.to_dict()` gives.
+#[test]
+fn a_signature_has_the_digest_of_its_texts() {
+    let digest = |signature: &str| {
+        let lines = format!("{}signature:\n{signature}", onnx_with(""));
+        parse(&lines).unwrap().signature_digest
+    };
+    let inputs = r#"[{"name": "a", "type": "double"}]"#;
+    let of_inputs = "sha256:557e76825985117e5a7f0374b9c23b4eab0cdeff1eaa18893a46163ea7e0de05";
+    assert_eq!(digest(&format!("  inputs: '{inputs}'\n")).as_deref(), Some(of_inputs));
+    let nulls = format!("  inputs: '{inputs}'\n  outputs: null\n  params: '[]'\n");
+    assert_eq!(digest(&nulls).as_deref(), Some(of_inputs));
+    assert_eq!(
+        digest(&format!("  outputs: '{inputs}'\n")).as_deref(),
+        Some("sha256:212e3ccd1e33dad6ee80ca6eeec8e892e9ea5c7bdf0e8a78f971311aba069e90")
+    );
+    assert_eq!(digest("  inputs: null\n  params: '[]'\n"), None);
+    assert_eq!(parse(&onnx_with("")).unwrap().signature_digest, None);
+}
+
 #[test]
 fn a_file_of_mlflow_1_is_read() {
     let mlmodel = fixture("real_1_30_tensor.yaml");

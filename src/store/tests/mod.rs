@@ -3,5 +3,6 @@
 mod layout;
 mod model_dir;
 mod onnx_file;
+mod reference_file;
 mod tune_cache;
 mod wire;

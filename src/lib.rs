@@ -6,6 +6,7 @@
 pub mod model;
 pub mod tensor;
 
+pub mod drift;
 pub mod mlflow;
 pub mod telemetry;
 pub mod wire;

@@ -9,6 +9,7 @@ mod score;
 mod serve;
 mod served;
 mod signals;
+mod telemetry;
 mod webhook;
 
 use std::ffi::OsString;

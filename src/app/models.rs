@@ -10,10 +10,12 @@ use tokio::runtime::Runtime;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
 use crate::config::{Config, Environment, ModelConfig};
+use crate::drift::Monitors;
 use crate::lifecycle::{Fetched, Loader, Order, Plan, Version};
 use crate::servable::LoadOptions;
 use crate::source::{Aspired, Source};
 use crate::store::TuneCache;
+use crate::telemetry::Meters;
 use crate::wire::invocations::ScoringOptions;
 
 use super::Failure;
@@ -28,8 +30,19 @@ pub(super) struct Models {
     pub(super) loader: Loader,
 }
 
+/// Where versions are counted, and their drift.
+#[derive(Clone, Default)]
+pub(super) struct Watching {
+    pub(super) meters: Meters,
+    pub(super) monitors: Monitors,
+}
+
 /// Finds every model's registry, and starts the engines. Asks nobody and loads nothing yet.
-pub(super) fn find_all(config: &Config, environment: &Environment) -> Result<Models, Failure> {
+pub(super) fn find_all(
+    config: &Config,
+    environment: &Environment,
+    watching: &Watching,
+) -> Result<Models, Failure> {
     let reach = Reach::new(config, environment)?;
     let mut engines = Engines::new(config);
     let (mut registered, mut plans) = (Vec::new(), HashMap::new());
@@ -37,9 +50,10 @@ pub(super) fn find_all(config: &Config, environment: &Environment) -> Result<Mod
         for one in reach.registered(model)? {
             let plan = Plan {
                 backend: engines.get(model.backend)?,
-                options: load_options(config, model),
+                options: load_options(config, model, watching),
                 needs_compatible: config.registry.needs_compatible,
                 needs_example: one.needs_example,
+                selected_by: one.selected_by.clone(),
             };
             plans.insert(one.name.clone(), plan);
             registered.push(one);
@@ -56,7 +70,7 @@ pub(super) fn load_all(
     config: &Config,
     environment: &Environment,
 ) -> Result<Vec<Version>, Failure> {
-    let Models { registered, mut loader } = find_all(config, environment)?;
+    let Models { registered, mut loader } = find_all(config, environment, &Watching::default())?;
     loader.allow_failing_examples();
     let load_one = |Registered { name, place, mut source, .. }: Registered| {
         let refused =
@@ -112,7 +126,7 @@ fn ask(runtime: &Runtime, source: &mut Source) -> Result<Aspired, String> {
 }
 
 /// How a model's versions are loaded.
-fn load_options(config: &Config, model: &ModelConfig) -> LoadOptions {
+fn load_options(config: &Config, model: &ModelConfig, watching: &Watching) -> LoadOptions {
     LoadOptions {
         providers: config.onnxruntime.providers.clone(),
         scoring: ScoringOptions {
@@ -123,6 +137,9 @@ fn load_options(config: &Config, model: &ModelConfig) -> LoadOptions {
         tune_cache: config.cache_dir.clone().map(TuneCache::new),
         intra_op_threads: config.onnxruntime.intra_op_threads.get(),
         cores: available_parallelism().map_or(1, usize::from),
+        meters: watching.meters.clone(),
+        drift: config.drift.clone(),
+        monitors: watching.monitors.clone(),
     }
 }
 

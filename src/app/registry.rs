@@ -11,7 +11,7 @@ use url::Url;
 use crate::config::{Config, Environment, ModelConfig};
 use crate::lifecycle::Fetcher;
 use crate::mlflow::ModelUri;
-use crate::model::ModelName;
+use crate::model::{ModelName, Selector};
 use crate::source::{
     Client, DirectoryOptions, DirectorySource, FileStoreOptions, FileStoreSource, MlflowSource,
     ObjectOptions, RetryPolicy, Source, SqliteOptions, SqliteSource, Wanted, models_at,
@@ -40,6 +40,8 @@ pub(super) struct Registered {
     /// Whether a version must answer its own example. Not for a directory that is no registry:
     /// nothing else could serve.
     pub(super) needs_example: bool,
+    /// The alias or stage that selects its versions; empty where none does.
+    pub(super) selected_by: String,
 }
 
 /// Makes what reaches registries and artifacts. Each thread has its own: connections live on the
@@ -77,9 +79,18 @@ impl<'a> Reach<'a> {
             Wanted::Model(ModelUri::Registered { name, .. }) => Some(name.clone()),
             Wanted::Model(ModelUri::Logged { .. }) | Wanted::Run(_) => None,
         };
+        let selected_by = selected_by(&wanted);
         let place = text.into_owned();
         if let Some(source) = self.of_files(&wanted)? {
-            return Ok(vec![Registered { name, place, follows, source, needs_example: true }]);
+            let needs_example = true;
+            return Ok(vec![Registered {
+                name,
+                place,
+                follows,
+                source,
+                needs_example,
+                selected_by,
+            }]);
         }
         let client = mlflow_client(self.config, self.environment)?.ok_or_else(|| {
             Failure::Usage(format!(
@@ -92,7 +103,7 @@ impl<'a> Reach<'a> {
             source = source.without_tags();
         }
         let source = Source::Mlflow(Box::new(source));
-        Ok(vec![Registered { name, place, follows, source, needs_example: true }])
+        Ok(vec![Registered { name, place, follows, source, needs_example: true, selected_by }])
     }
 
     /// The registry of a database file or a file store, if that is what is configured.
@@ -147,6 +158,17 @@ impl<'a> Reach<'a> {
                 Some((served_name(model, &wanted, &text).ok()?, format!("{servers} {text}")))
             })
             .collect()
+    }
+}
+
+/// What selects the versions of a model, as a label.
+fn selected_by(wanted: &Wanted) -> String {
+    let Wanted::Model(ModelUri::Registered { selector, .. }) = wanted else { return String::new() };
+    match selector {
+        Selector::Alias(alias) => alias.clone(),
+        Selector::Stage(stage) => stage.name().to_owned(),
+        Selector::Latest => "latest".to_owned(),
+        Selector::Version(_) => String::new(),
     }
 }
 
@@ -235,7 +257,8 @@ fn directories(model: &ModelConfig, text: &str) -> Result<Vec<Registered>, Failu
         let place = options.path.clone();
         let name = model.name.clone().unwrap_or(name);
         let source = DirectorySource::new(options).into();
-        Registered { name, place, follows: None, source, needs_example: is_registry }
+        let selected_by = String::new();
+        Registered { name, place, follows: None, source, needs_example: is_registry, selected_by }
     });
     Ok(registered.collect())
 }

@@ -27,12 +27,13 @@ use crate::server::{
 };
 
 use crate::source::Source;
-use crate::telemetry::Exposition;
+use crate::telemetry::Meters;
 
 use super::models::{Models, find_all};
 use super::registry::Registered;
 use super::served::{Served, status};
 use super::signals::StopSignals;
+use super::telemetry::{DriftThread, expose, expose_queues};
 use super::webhook::{webhook, webhook_secret};
 use super::{Failure, say};
 
@@ -53,8 +54,9 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
     let secret = webhook_secret(&config.registry)?;
-    let Models { registered, loader } = find_all(config, environment)?;
-    let exposition = Exposition::default();
+    let (exposition, watching) = expose(config);
+    let Models { registered, loader } = find_all(config, environment, &watching)?;
+    exposition.add_build(&loader.onnxruntime());
     let (tellers, untold) = tellers(&registered);
     let (manager, messages) = start_manager(ManagerOptions {
         policy: policy(config),
@@ -64,18 +66,20 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         exposition: exposition.clone(),
         tellers,
     })?;
-    let pool = InferencePool::start(config.pool)
-        .map_err(|error| Failure::Failed(format!("cannot start inference threads: {error}")))?;
-    let pool = Arc::new(pool);
+    let no_thread = |error| Failure::Failed(format!("cannot start a thread: {error}"));
+    let pool = Arc::new(InferencePool::start(config.pool).map_err(no_thread)?);
+    let _drift = DriftThread::start(watching.monitors.clone()).map_err(no_thread)?;
     let polls: HashMap<ModelName, Arc<Notify>> =
         registered.iter().map(|one| (one.name.clone(), Arc::default())).collect();
     let has_started = Arc::new(AtomicBool::new(false));
     let reports = manager.reports();
+    expose_queues(&exposition, reports.clone(), Arc::clone(&pool));
     let ready_on_fallback = config.start.ready_on_fallback;
     let readiness = readiness(reports.clone(), Arc::clone(&has_started), ready_on_fallback);
     let mut view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone())
         .with_readiness(readiness)
-        .with_metrics(exposition);
+        .with_metrics(exposition)
+        .with_drift(watching.monitors.clone());
     if let Some(secret) = secret {
         view = view.with_webhook(webhook(secret, &registered, &polls));
     }
@@ -86,6 +90,7 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         pool: Arc::clone(&pool),
         view,
         messages: messages.clone(),
+        meters: watching.meters,
     };
 
     let readers = Readers::default();
@@ -228,6 +233,7 @@ struct Serving<'a> {
     pool: Arc<InferencePool<Pending>>,
     view: Arc<AdminView>,
     messages: Sender<Message>,
+    meters: Meters,
 }
 
 impl Serving<'_> {
@@ -238,9 +244,9 @@ impl Serving<'_> {
         admin: Option<AdminServer>,
         stop: StopSignals,
     ) -> Result<(), Failure> {
-        let Self { config, table, pool, view, messages } = self;
+        let Self { config, table, pool, view, messages, meters } = self;
         let shown = Arc::clone(&table);
-        let listening = listen(&config.server, table, pool).map_err(|error| {
+        let listening = listen(&config.server, table, pool, meters).map_err(|error| {
             let (host, port) = (&config.server.host, config.server.port);
             Failure::Failed(format!(
                 "cannot listen on {host}, port {port}: {error}; choose others with --host \

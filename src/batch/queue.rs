@@ -93,6 +93,11 @@ impl<R: Request> Queue<R> {
         self.rows
     }
 
+    /// Requests that wait as they came.
+    pub(super) fn undecoded(&self) -> usize {
+        self.bodies.len()
+    }
+
     /// What it takes to run what waits, `turns_max` runs at most: the number of runs, and their
     /// time. An undecoded request counts as one row; nothing counts where nothing is known.
     pub(super) fn runs(&self, turns_max: usize) -> (usize, Duration) {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::LoadedModel;
+use crate::drift::{Sample, Tap};
 use crate::model::{Output, OutputRows};
+use crate::telemetry::Meter;
 use crate::tensor::Tensor;
 use crate::tune::Costs;
 
@@ -60,6 +62,10 @@ pub struct Runner {
     row_bytes: AtomicUsize,
     /// A [`Lane`], as its number.
     lane: AtomicU8,
+    /// `None`: nobody counts its runs.
+    meter: Option<Arc<Meter>>,
+    /// `None`: nobody looks at what it is fed.
+    tap: Option<Arc<Tap>>,
 }
 
 impl Runner {
@@ -81,7 +87,21 @@ impl Runner {
             pace: AtomicU32::new(pace.to_bits()),
             row_bytes: AtomicUsize::new(0),
             lane: AtomicU8::new(lane as u8),
+            meter: None,
+            tap: None,
         }
+    }
+
+    /// The same runner, whose runs are counted.
+    #[must_use]
+    pub fn with_meter(self, meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
+    /// The same runner, whose rows are looked at as well.
+    #[must_use]
+    pub fn with_tap(self, tap: Option<Arc<Tap>>) -> Self {
+        Self { tap, ..self }
     }
 
     /// What the log calls it.
@@ -239,6 +259,7 @@ impl Runner {
     fn run_merged<R: Request>(&self, jobs: Vec<Job<R>>, start: Instant) -> Result<(), Vec<Job<R>>> {
         let Some(feeds) = gather(&jobs) else { return Err(jobs) };
         let rows = jobs.iter().map(Job::weight).sum();
+        let sample = self.sample(&feeds);
         let assembled = Instant::now();
         let Ok(outputs) = self.execute(feeds) else { return Err(jobs) };
         let end = Instant::now();
@@ -248,6 +269,7 @@ impl Runner {
         }
         let (assemble, execute) = (assembled - start, end - assembled);
         self.observe(rows, execute);
+        self.note_batch(rows, assemble, execute);
         let lap = Lap::new(end);
         let (mut first, all) = (0, rows);
         for job in jobs {
@@ -258,12 +280,14 @@ impl Runner {
             let stages = Stages { queue, assemble, execute, rows: all };
             job.request.answer(Ok(Computed { rows, stages, lap: &lap }));
         }
+        add(sample, &outputs);
         Ok(())
     }
 
     fn run_alone<R: Request>(&self, job: Job<R>, start: Instant) {
         let weight = job.weight();
         let Job { request, feeds, rows, since, .. } = job;
+        let sample = self.sample(&feeds);
         let outputs = self.execute(feeds);
         let end = Instant::now();
         match outputs {
@@ -272,6 +296,7 @@ impl Runner {
                 if let Some(rows) = rows {
                     self.observe(rows, end - start);
                 }
+                self.note_batch(weight, Duration::ZERO, end - start);
                 let stages = Stages {
                     queue: start.saturating_duration_since(since),
                     assemble: Duration::ZERO,
@@ -280,9 +305,15 @@ impl Runner {
                 };
                 let rows = OutputRows::all(&outputs);
                 request.answer(Ok(Computed { rows, stages, lap: &Lap::new(end) }));
+                add(sample, &outputs);
             }
             Err(failure) => request.answer(Err(failure.into())),
         }
+    }
+
+    /// Copies rows that are about to run, for who looks at drift.
+    pub(super) fn sample(&self, feeds: &[Tensor]) -> Option<Sample<'_>> {
+        self.tap.as_ref()?.sample(feeds)
     }
 
     /// Feeds to outputs.
@@ -312,6 +343,13 @@ impl Runner {
         tracing::warn!(model, rows, ?items, "a batch cannot be split: requests run alone now");
     }
 
+    /// Counts a run.
+    pub(super) fn note_batch(&self, rows: usize, assemble: Duration, execute: Duration) {
+        if let Some(meter) = &self.meter {
+            meter.note_batch(rows, assemble, execute);
+        }
+    }
+
     /// Takes note of what a run took, and moves to the other lane if that calls for it.
     pub(super) fn observe(&self, rows: usize, took: Duration) {
         let estimate = self.costs.estimate(rows).as_secs_f32();
@@ -336,6 +374,13 @@ impl Runner {
             let (lane, pace) = (next.name(), f64::from(pace));
             tracing::debug!(model = self.name, lane, pace, "the model changes lanes");
         }
+    }
+}
+
+/// Hands over what was computed of rows; when their answers are on their way.
+pub(super) fn add(sample: Option<Sample<'_>>, outputs: &[Output]) {
+    if let Some(sample) = sample {
+        sample.add(outputs);
     }
 }
 

@@ -80,6 +80,11 @@ impl<R: Request> Schedule<R> {
         self.lock().find(runner).map_or(0, Queue::requests)
     }
 
+    /// Rows that wait for one runner; a request that is not decoded counts as one.
+    pub(super) fn rows_for(&self, runner: &Arc<Runner>) -> usize {
+        self.lock().find(runner).map_or(0, |queue| queue.rows() + queue.undecoded())
+    }
+
     /// Threads that wait.
     #[cfg(test)]
     pub(super) fn idle(&self) -> usize {

@@ -9,6 +9,7 @@ use crate::model::{Output, OutputRows};
 use crate::tensor::Tensor;
 
 use super::assemble::{has_rows, join, part_rows};
+use super::runner::add;
 use super::{Computed, Failure, Job, Lap, Request, Runner, Stages};
 
 /// A request in parts. Shared by the threads that run them.
@@ -93,7 +94,9 @@ impl<R: Request> Split<R> {
         }
         let range = part_rows(self.rows, self.parts, part);
         let rows = range.len();
-        let feeds = self.feeds.iter().map(|feed| feed.slice_rows(range.clone())).collect();
+        let feeds: Option<Vec<_>> =
+            self.feeds.iter().map(|feed| feed.slice_rows(range.clone())).collect();
+        let sample = feeds.as_ref().and_then(|feeds| runner.sample(feeds));
         let assembled = Instant::now();
         let outputs = match feeds {
             Some(feeds) => runner.execute(feeds),
@@ -107,6 +110,8 @@ impl<R: Request> Split<R> {
             }
             Ok(outputs) => {
                 runner.observe(rows, end - assembled);
+                runner.note_batch(rows, assembled - start, end - assembled);
+                add(sample, &outputs);
                 self.complete(part, outputs, [start, assembled, end]);
             }
             Err(failure) => self.answer(Err(failure)),

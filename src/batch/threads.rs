@@ -66,6 +66,11 @@ impl<R: Request> InferencePool<R> {
         self.schedule.requests_for(runner)
     }
 
+    /// Number of rows that wait for `runner`; a request that is not decoded counts as one.
+    pub fn queued_rows_for(&self, runner: &Arc<Runner>) -> usize {
+        self.schedule.rows_for(runner)
+    }
+
     /// Whether nothing waits or runs.
     pub(super) fn is_idle(&self) -> bool {
         self.schedule.is_idle()

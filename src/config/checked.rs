@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::backend::{Choice, LibrarySearch};
 use crate::batch::PoolOptions;
+use crate::drift::DriftOptions;
 use crate::model::ModelName;
 use crate::servable::BatchOptions;
 use crate::server::{AdminOptions, ServerOptions};
+use crate::telemetry::MeterOptions;
 use crate::wire::invocations::RecordShape;
 
 /// The whole configuration, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub models: Vec<ModelConfig>,
     pub server: ServerOptions,
@@ -28,6 +30,11 @@ pub struct Config {
     /// Most bytes of fetched versions.
     pub cache_bytes_max: u64,
     pub start: StartOptions,
+    /// How requests are counted.
+    pub meters: MeterOptions,
+    /// Series in one scrape, at most.
+    pub series_max: usize,
+    pub drift: DriftOptions,
     pub log: LogOptions,
 }
 

@@ -16,6 +16,7 @@ use crate::store::ModelDir;
 use crate::tune::Findings;
 
 use super::fetcher::{Fetched, Fetcher};
+use super::version::VersionOrigin;
 use super::{Version, VersionState, room};
 
 /// How often a fetch looks whether anybody still wants it.
@@ -30,6 +31,18 @@ pub struct Plan {
     /// Whether a version must answer its own example. Where nothing else could serve in its place,
     /// a failure is only told.
     pub needs_example: bool,
+    /// The alias or stage that selects its versions; empty where none does.
+    pub selected_by: String,
+}
+
+impl Plan {
+    fn origin(&self, dir: &ModelDir) -> VersionOrigin {
+        VersionOrigin {
+            selected_by: self.selected_by.clone(),
+            run_id: dir.mlmodel.run_id.clone().unwrap_or_default(),
+            memory_bytes: room::estimate(dir),
+        }
+    }
 }
 
 /// A version to load.
@@ -100,6 +113,15 @@ impl Loader {
         &self.runtime
     }
 
+    /// The version of ONNX Runtime that runs models; empty where none does.
+    #[must_use]
+    pub fn onnxruntime(&self) -> String {
+        let engines = self.plans.values().map(|plan| plan.backend.describe());
+        let versions =
+            engines.filter_map(|engine| engine.strip_prefix("onnxruntime ").map(str::to_owned));
+        versions.min().unwrap_or_default()
+    }
+
     /// A version that fails its own example is let through, and says so.
     pub fn allow_failing_examples(&mut self) {
         self.plans.values_mut().for_each(|plan| plan.needs_example = false);
@@ -136,6 +158,7 @@ impl Loader {
         let at = VersionState::Verifying;
         enter(at, entered)?;
         let dir = ModelDir::open(&dir).map_err(|cause| Refused::for_good(at, &cause))?;
+        let origin = plan.origin(&dir);
         if let (Some(old), true) = (&order.replaces, plan.needs_compatible) {
             let new = dir.mlmodel.signature.clone().unwrap_or_default();
             let found = incompatibilities(old, &new);
@@ -178,7 +201,7 @@ impl Loader {
         if order.is_cancelled.load(Ordering::Relaxed) {
             return Err(unwanted(at));
         }
-        Ok(Version::new(loaded, held))
+        Ok(Version::new(loaded, origin, held))
     }
 
     fn fetch(&self, order: &Order) -> Result<Fetched, Refused> {

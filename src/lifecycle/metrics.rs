@@ -9,7 +9,9 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use crate::model::ModelName;
 use crate::telemetry::{Exposition, Metric, names};
 
-use super::{Answer, Happening, ModelState, PinCause, Purpose, Reports, Verdict, VersionState};
+use super::{
+    Answer, Happening, ModelState, PinCause, Purpose, Reports, Verdict, VersionOrigin, VersionState,
+};
 
 /// What is counted as it happens.
 pub(super) struct Metrics {
@@ -124,12 +126,18 @@ fn phase(state: VersionState) -> Option<&'static str> {
 struct States {
     reports: Reports,
     /// Never filled: what is collected is made anew each time.
-    empty: [IntGaugeVec; 3],
+    empty: [IntGaugeVec; 5],
 }
 
 impl States {
     fn new(reports: Reports) -> Self {
-        let metrics = [&names::MODEL_VERSION_INFO, &names::MODEL_STATE, &names::MODEL_FALLBACK];
+        let metrics = [
+            &names::MODEL_VERSION_INFO,
+            &names::MODEL_STATE,
+            &names::MODEL_FALLBACK,
+            &names::MEMORY_BYTES,
+            &names::SESSIONS,
+        ];
         Self { reports, empty: metrics.map(Metric::gauges) }
     }
 }
@@ -143,12 +151,21 @@ impl Collector for States {
         let info = names::MODEL_VERSION_INFO.gauges();
         let states = names::MODEL_STATE.gauges();
         let fallback = names::MODEL_FALLBACK.gauges();
+        let memory = names::MEMORY_BYTES.gauges();
+        let sessions = names::SESSIONS.gauges();
         for report in self.reports.models() {
             let model = report.name.as_str();
             if let Some(version) = &report.version {
                 let number = version.servable.id().version.to_string();
-                let labels = [model, &number, &version.engine, &version.provider];
+                let VersionOrigin { selected_by, run_id, memory_bytes } = &version.origin;
+                let labels =
+                    [model, &number, selected_by, &version.engine, &version.provider, run_id];
                 info.with_label_values(&labels).set(1);
+                let labels = [model, &number];
+                memory
+                    .with_label_values(&labels)
+                    .set(i64::try_from(*memory_bytes).unwrap_or(i64::MAX));
+                sessions.with_label_values(&labels).set(1);
             }
             for version in report.state.refusals().keys() {
                 let labels = [model, &version.to_string(), "Failed"];
@@ -162,6 +179,6 @@ impl Collector for States {
             let is_fallback = i64::from(report.state.is_fallback());
             fallback.with_label_values(&[model]).set(is_fallback);
         }
-        [info.collect(), states.collect(), fallback.collect()].concat()
+        [info, states, fallback, memory, sessions].iter().flat_map(Collector::collect).collect()
     }
 }

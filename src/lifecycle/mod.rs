@@ -57,4 +57,4 @@ pub use state::{
 };
 pub use step::step;
 pub use verdicts::{Tellers, ToldOf};
-pub use version::Version;
+pub use version::{Version, VersionOrigin};

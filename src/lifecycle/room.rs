@@ -39,7 +39,12 @@ pub(super) struct NoRoom {
 /// # Errors
 /// When it may take more than what is left.
 pub(super) fn check(dir: &ModelDir) -> Result<(), NoRoom> {
-    decide(estimate(dir.weight_bytes, dir.node_bytes), left())
+    decide(estimate(dir), left())
+}
+
+/// What a version takes at most while it loads, in bytes.
+pub(super) fn estimate(dir: &ModelDir) -> u64 {
+    estimate_of(dir.weight_bytes, dir.node_bytes)
 }
 
 fn decide(needed: u64, left: Option<u64>) -> Result<(), NoRoom> {
@@ -49,8 +54,7 @@ fn decide(needed: u64, left: Option<u64>) -> Result<(), NoRoom> {
     }
 }
 
-/// What a version takes at most while it loads, in bytes.
-fn estimate(weight_bytes: u64, node_bytes: u64) -> u64 {
+fn estimate_of(weight_bytes: u64, node_bytes: u64) -> u64 {
     let parts = [weight_bytes.saturating_mul(WEIGHTS), node_bytes.saturating_mul(NODES), ALWAYS];
     parts.into_iter().fold(0, u64::saturating_add)
 }
@@ -84,10 +88,10 @@ mod tests {
         for (weights, nodes, peak) in
             [(29, 0, 58), (107, 0, 162), (78, 0, 165), (2 * 54, 0, 213), (0, 8, 107), (0, 78, 924)]
         {
-            let estimate = estimate(weights * MIB, nodes * MIB) / MIB;
+            let estimate = estimate_of(weights * MIB, nodes * MIB) / MIB;
             assert!(peak <= estimate && estimate <= 2 * peak, "{peak} MiB: {estimate}");
         }
-        assert_eq!(estimate(u64::MAX, 1), u64::MAX);
+        assert_eq!(estimate_of(u64::MAX, 1), u64::MAX);
     }
 
     #[test]

@@ -22,6 +22,21 @@ impl Output {
         }
     }
 
+    /// A copy of every so manieth row, the first among them.
+    #[must_use]
+    pub fn every(&self, step: usize) -> Self {
+        match self {
+            Self::Tensor(tensor) => Self::Tensor(tensor.every(step)),
+            Self::Maps(maps) => {
+                let rows = maps.rows(0..maps.len()).step_by(step.max(1));
+                let pairs = |row: super::ClassMap<'_>| -> Vec<_> {
+                    row.keys.iter().cloned().zip(row.values.iter().copied()).collect()
+                };
+                Self::Maps(rows.map(pairs).collect())
+            }
+        }
+    }
+
     /// The rows of all parts, in order; `None` if there is none, or they do not stack.
     #[must_use]
     pub fn concat(parts: &[Self]) -> Option<Self> {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crate::backend::{Backend, LoadError, LoadSpec, LoadedModel};
 use crate::batch::contain;
+use crate::drift::{DriftOptions, Monitors};
 use crate::model::{GraphIo, ModelId, Output, Provider, Schema, Signature, ValueType};
 use crate::store::{ModelDir, TuneCache};
+use crate::telemetry::Meters;
 use crate::tensor::Tensor;
 use crate::tune::{Findings, Sampler, WarmOptions, Warmth, warm};
 use crate::wire::invocations::{Scoring, ScoringOptions};
 
 use super::formed::{malformed, remarks};
+use super::reference::monitor;
 use super::tuning::Tuner;
 use super::{BatchOptions, ScoreError, Servable, Tuning};
 
@@ -33,6 +36,11 @@ pub struct LoadOptions {
     /// What a measurement depends on beside model, engine and batch options.
     pub intra_op_threads: usize,
     pub cores: usize,
+    /// Where requests to the version are counted.
+    pub meters: Meters,
+    pub drift: DriftOptions,
+    /// Where the version's drift is counted and shown.
+    pub monitors: Monitors,
 }
 
 /// A loaded version, with what there is to say about it.
@@ -107,7 +115,10 @@ pub fn load(
     let sampler = Sampler::new(model.io(), example);
     let tuning = tuner.tune(&id, &*model, &sampler);
     let runner = tuning.runner_options(options.batch.lane);
-    let servable = Servable::new(id, scoring, Arc::clone(&model), runner);
+    let drift = monitor(&id, &dir, model.io(), &options.drift);
+    let lease = options.meters.lease(id);
+    let servable =
+        Servable::watched(lease, Some(Arc::clone(&drift)), scoring, Arc::clone(&model), runner);
     let warm_up = match dir.serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {
@@ -115,6 +126,8 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
+    // From here on nothing but requests runs through it.
+    options.monitors.add(&drift);
     let warmth = warm_sizes(servable.id(), &*model, &sampler, tuning.cold(WARM_TIME_MAX))?;
     Ok(Loaded { servable, engine, provider, inputs, warm_up, warmth, remarks, tuning, signature })
 }
@@ -254,6 +267,18 @@ mod tests {
         }
     }
 
+    fn drift_options() -> DriftOptions {
+        DriftOptions {
+            is_on: true,
+            windows: Vec::new(),
+            rows_min: 1,
+            features_max: 64,
+            features_exported_max: 64,
+            has_bins: false,
+            live_rows: None,
+        }
+    }
+
     fn loaded<T: Element + Copy + Send + Sync + 'static>(number: T) -> Result<Loaded, LoadError> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/wine-quality/1");
         let options = LoadOptions {
@@ -271,6 +296,9 @@ mod tests {
             tune_cache: None,
             intra_op_threads: 1,
             cores: 1,
+            meters: Meters::default(),
+            drift: drift_options(),
+            monitors: Monitors::default(),
         };
         let id = ModelId { name: ModelName::new("wine").unwrap(), version: VersionId(1) };
         load(id, ModelDir::open(&dir).unwrap(), &Fake(number), &options, None, &mut || ())

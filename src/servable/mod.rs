@@ -8,6 +8,7 @@ mod budget;
 mod formed;
 mod load;
 mod pending;
+mod reference;
 #[expect(clippy::module_inception, reason = "the noun of this floor is the servable itself")]
 mod servable;
 mod table;

@@ -170,6 +170,8 @@ impl batch::Request for Pending {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
                 let timing = Timing { decode: decode_time, stages, encode: lap.end() };
+                let Timing { decode, stages, encode } = timing;
+                servable.meter().note_request(decode, stages.queue, encode);
                 match &encoded {
                     Ok(_) => servable.tally().note_answered(&timing),
                     Err(error) => servable.tally().note_not_written(error),

@@ -7,7 +7,9 @@ use crate::backend::LoadedModel;
 use crate::batch::{
     BodySize, ExpressLane, Handover, InferencePool, Job, Lane, Runner, RunnerOptions, contain,
 };
+use crate::drift::Monitor;
 use crate::model::{ModelId, OutputRows};
+use crate::telemetry::{Lease, Meter};
 use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
 
@@ -26,6 +28,8 @@ pub struct Servable {
     scoring: Scoring,
     runner: Arc<Runner>,
     tally: Tally,
+    lease: Lease,
+    drift: Option<Arc<Monitor>>,
 }
 
 /// Where requests run.
@@ -37,7 +41,7 @@ pub struct Lanes<'a> {
 }
 
 impl Servable {
-    /// Puts a loaded graph behind its protocol.
+    /// Puts a loaded graph behind its protocol. What it counts nobody reads.
     #[must_use]
     pub fn new(
         id: ModelId,
@@ -45,8 +49,25 @@ impl Servable {
         model: Arc<dyn LoadedModel>,
         options: RunnerOptions,
     ) -> Self {
-        let runner = Arc::new(Runner::new(id.to_string(), model, options));
-        Self { id, scoring, runner, tally: Tally::default() }
+        let lease = Lease::unread(id);
+        Self::watched(lease, None, scoring, model, options)
+    }
+
+    /// Puts a loaded graph behind its protocol, as the version that the lease is for. `drift` looks
+    /// at its rows.
+    #[must_use]
+    pub fn watched(
+        lease: Lease,
+        drift: Option<Arc<Monitor>>,
+        scoring: Scoring,
+        model: Arc<dyn LoadedModel>,
+        options: RunnerOptions,
+    ) -> Self {
+        let id = lease.id().clone();
+        let runner = Runner::new(id.to_string(), model, options);
+        let tap = drift.as_ref().and_then(|drift| drift.tap()).cloned();
+        let runner = Arc::new(runner.with_meter(Arc::clone(lease.meter())).with_tap(tap));
+        Self { id, scoring, runner, tally: Tally::default(), lease, drift }
     }
 
     /// The model and its version.
@@ -64,7 +85,17 @@ impl Servable {
         &self.runner
     }
 
-    /// How its requests ended.
+    /// What is counted of it for whoever scrapes.
+    pub fn meter(&self) -> &Arc<Meter> {
+        self.lease.meter()
+    }
+
+    /// How what it is asked and answers compares with its reference.
+    pub fn drift(&self) -> Option<&Arc<Monitor>> {
+        self.drift.as_ref()
+    }
+
+    /// How its requests ended, for who judges it.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }

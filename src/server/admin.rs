@@ -14,8 +14,10 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpRequest, HttpServer};
 use serde_json::{Value, json};
 
+use crate::drift::Monitors;
 use crate::telemetry::Exposition;
 
+use super::admin_drift::{self, Query};
 use super::admin_status::ModelStatus;
 use super::body::with_rest;
 use super::error::{self, APPLICATION_JSON};
@@ -73,6 +75,7 @@ pub struct AdminView {
     control: Box<Operate>,
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     metrics: Exposition,
+    drift: Monitors,
     /// `None`: the registry's deliveries are not taken.
     webhook: Option<Webhook>,
     stopping: AtomicBool,
@@ -89,8 +92,14 @@ impl AdminView {
         let (models, control) = (Box::new(models), Box::new(control));
         let readiness = Box::new(|| Readiness::Ready);
         let metrics = Exposition::default();
-        let stopping = AtomicBool::new(false);
-        Self { models, control, readiness, metrics, webhook: None, stopping }
+        let (drift, stopping) = (Monitors::default(), AtomicBool::new(false));
+        Self { models, control, readiness, metrics, drift, webhook: None, stopping }
+    }
+
+    /// The same view with the drift of these versions.
+    #[must_use]
+    pub fn with_drift(self, drift: Monitors) -> Self {
+        Self { drift, ..self }
     }
 
     /// The same view with more than the process's own metrics.
@@ -175,6 +184,7 @@ async fn handle(
                 None => error::not_found(),
             }
         }
+        Endpoint::Drift(name) => drift(&view, name, request.query_string()),
         Endpoint::Control(name, control) => controlled((view.control)(name, control)),
         Endpoint::Webhook => deliver(&request, payload.into_inner(), view.webhook.as_ref()).await,
     }
@@ -188,6 +198,7 @@ enum Endpoint<'a> {
     Metrics,
     Models,
     Model(&'a str),
+    Drift(&'a str),
     Control(&'a str, Control),
     Webhook,
 }
@@ -204,6 +215,7 @@ fn endpoint(path: &str) -> Option<Endpoint<'_>> {
             match name.rsplit_once('/') {
                 // Names hold no slash.
                 Some((name, "rollback")) => Endpoint::Control(name, Control::Rollback),
+                Some((name, "drift")) => Endpoint::Drift(name),
                 Some((name, "poll")) => Endpoint::Control(name, Control::Poll),
                 Some(_) => return None,
                 None => Endpoint::Model(name),
@@ -219,6 +231,22 @@ fn ready(readiness: Readiness) -> Response<BoxBody> {
         Readiness::Starting => not_ready(&json!({"status": "starting"})),
         Readiness::Stopping => not_ready(&json!({"status": "stopping"})),
         Readiness::Waiting(models) => not_ready(&json!({"status": "waiting", "models": models})),
+    }
+}
+
+fn drift(view: &AdminView, name: &str, query: &str) -> Response<BoxBody> {
+    let models = (view.models)();
+    let Some(model) = models.iter().find(|status| status.name.as_str() == name) else {
+        return error::not_found();
+    };
+    let serving = model.serving.as_ref().map(|serving| serving.version);
+    let mut monitors = view.drift.all();
+    monitors.retain(|monitor| monitor.id().name == model.name);
+    let report = Query::parse(query)
+        .and_then(|query| admin_drift::report(&monitors, serving, &query, view.drift.now()));
+    match report {
+        Ok(report) => answer(StatusCode::OK, &report),
+        Err(detail) => answer(StatusCode::BAD_REQUEST, &json!({ "detail": detail })),
     }
 }
 
@@ -291,6 +319,7 @@ mod tests {
             ("/v1/models/größe 2", Some(Endpoint::Model("größe 2"))),
             ("/v1/models/wine/rollback", Some(Endpoint::Control("wine", Control::Rollback))),
             ("/v1/models/wine/poll", Some(Endpoint::Control("wine", Control::Poll))),
+            ("/v1/models/wine/drift", Some(Endpoint::Drift("wine"))),
             ("/v1/models/wine/other", None),
             ("/v1/webhooks/mlflow", Some(Endpoint::Webhook)),
             ("/v1/webhooks", None),

@@ -1,5 +1,6 @@
 //! Answers with 200: the body, its coding, and where the time went.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::Response;
@@ -8,8 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
 
-use crate::model::VersionId;
-use crate::servable::{Answer, Share, Timing};
+use crate::servable::{Answer, Servable, Share, Timing};
+use crate::telemetry::{Meter, Outcome, OwnedPassage, Passage};
 
 use super::error::{self, APPLICATION_JSON};
 
@@ -21,12 +22,21 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The version of the model that made the answer: while versions are swapped, who asks can tell.
 const MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
 
-/// The response of a scored request, by that version.
-pub(super) fn respond(answer: Answer, version: VersionId) -> Response<BoxBody> {
+/// The response of a request that was scored by that version. The request ends here, or, where its
+/// answer is sent in many pieces, with the last of them.
+pub(super) fn respond(
+    answer: Answer,
+    servable: &Servable,
+    passage: Passage<&Meter>,
+) -> Response<BoxBody> {
     let Answer { body, coding, timing, share } = answer;
-    let body = match body.len() {
-        ..COUNTED_BYTES_MIN => Bytes::from(body),
-        _ => Bytes::from_owner(Counted { body, _share: share }),
+    let version = servable.id().version;
+    let body = if body.len() < COUNTED_BYTES_MIN {
+        passage.end(Outcome::Ok);
+        Bytes::from(body)
+    } else {
+        let passage = passage.into_owned(Arc::clone(servable.meter()), Outcome::Ok);
+        Bytes::from_owner(Counted { body, _share: share, _passage: passage })
     };
     let mut response = error::respond(StatusCode::OK, APPLICATION_JSON, body);
     let headers = response.headers_mut();
@@ -39,10 +49,11 @@ pub(super) fn respond(answer: Answer, version: VersionId) -> Response<BoxBody> {
     response
 }
 
-/// A body with the memory that it holds.
+/// A body that is dropped when it is sent, with the memory that it holds and the request's end.
 struct Counted {
     body: Vec<u8>,
     _share: Share,
+    _passage: OwnedPassage,
 }
 
 impl AsRef<[u8]> for Counted {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_http::Payload;
+use actix_http::error::PayloadError;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
@@ -114,7 +115,9 @@ impl Incoming {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         while let Some(chunk) = ready!(Pin::new(&mut *payload).poll_next(context)) {
-            let chunk = chunk.map_err(|_| Failure::BodyBroken)?;
+            let chunk = chunk.map_err(|error| Failure::BodyBroken {
+                is_cut: matches!(error, PayloadError::Incomplete(_)),
+            })?;
             let bytes = self.len() + chunk.len();
             if bytes > self.bytes_max {
                 return Poll::Ready(Err(Failure::BodyTooLarge { bytes_max: self.bytes_max }));

@@ -9,7 +9,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 
 use crate::backend::RunError;
+use crate::batch::Rejected;
 use crate::servable::{Exhausted, ScoreError};
+use crate::telemetry::{Outcome, Rejection};
 use crate::wire::coding::CodingError;
 use crate::wire::invocations::{WireError, WireErrorKind};
 use crate::wire::text::write_json_string;
@@ -42,7 +44,10 @@ pub(super) enum Failure {
     /// The client's own limit of time makes no sense.
     BadTimeout,
     /// The body ended early or its framing is damaged.
-    BodyBroken,
+    BodyBroken {
+        /// Whether it ended early: its client has left, most likely.
+        is_cut: bool,
+    },
     /// `Content-Encoding` names something we cannot read.
     UnknownCoding,
     Score(ScoreError),
@@ -88,6 +93,49 @@ impl Failure {
         )
     }
 
+    /// How the request ended.
+    pub(super) fn outcome(&self) -> Outcome {
+        let error = match self {
+            Self::Score(error) => error,
+            Self::BodyBroken { is_cut: true } => return Outcome::Abandoned,
+            _ => return Outcome::Invalid,
+        };
+        match error {
+            ScoreError::Wire(_)
+            | ScoreError::Coding(_)
+            | ScoreError::Run(RunError::Input { .. })
+            | ScoreError::Exhausted(Exhausted::TooLarge { .. }) => Outcome::Invalid,
+            ScoreError::Rejected(_)
+            | ScoreError::Exhausted(Exhausted::Requests(_) | Exhausted::Bytes) => Outcome::Rejected,
+            ScoreError::Closed => Outcome::Unavailable,
+            ScoreError::Expired => Outcome::Expired,
+            ScoreError::Run(RunError::Failed(_))
+            | ScoreError::Lost
+            | ScoreError::Panicked { .. } => Outcome::Failed,
+        }
+    }
+
+    /// The bound that refused the request, if one did.
+    pub(super) fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::BodyTooLarge { .. } => Some(Rejection::BodyTooLarge),
+            Self::Score(error) => match error {
+                ScoreError::Coding(CodingError::TooLarge { .. }) => Some(Rejection::BodyTooLarge),
+                ScoreError::Rejected(Rejected::Wait(_)) => Some(Rejection::Deadline),
+                ScoreError::Rejected(Rejected::Requests(_) | Rejected::Rows(_))
+                | ScoreError::Exhausted(Exhausted::Requests(_)) => Some(Rejection::QueueFull),
+                ScoreError::Rejected(Rejected::Closed) | ScoreError::Closed => {
+                    Some(Rejection::Draining)
+                }
+                ScoreError::Exhausted(Exhausted::Bytes | Exhausted::TooLarge { .. }) => {
+                    Some(Rejection::Memory)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The answer to a request that failed so.
     pub(super) fn response(self, schema_details: bool) -> Response<BoxBody> {
         match self {
@@ -97,7 +145,7 @@ impl Failure {
                 "Invalid input. The header x-request-timeout-ms must be a whole number of \
                  milliseconds above zero.",
             ),
-            Self::BodyBroken => envelope(
+            Self::BodyBroken { .. } => envelope(
                 &BAD_REQUEST,
                 "Invalid input. The request body ended early or its framing is damaged.",
             ),

@@ -16,6 +16,7 @@ use crate::batch::{ExpressLane, Handover, InferencePool};
 use crate::servable::{
     self, Answer, Budget, Compress, Lanes, LiveTable, Pending, ScoreError, Servable,
 };
+use crate::telemetry::Meters;
 
 use super::accept::{answer_coding, body_coding};
 use super::answer::respond;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) pool: Arc<InferencePool<Pending>>,
     pub(super) budget: Arc<Budget>,
     pub(super) options: ServerOptions,
+    pub(super) meters: Meters,
 }
 
 /// The address of ours that a connection reached.
@@ -65,15 +67,24 @@ pub(super) async fn handle(
 ) -> Result<Response<BoxBody>, Infallible> {
     let mut payload = request.take_payload();
     let early = match find(&request, &worker) {
-        Ok(servable) => match score(&servable, request.headers(), &mut payload, &worker).await {
-            Ok(answer) => return Ok(respond(answer, servable.id().version)),
-            Err(failure) => {
-                if failure.is_overload() {
-                    worker.relief.note_refused();
+        Ok(servable) => {
+            // Dropped with this future where the client leaves: the request was abandoned then.
+            let passage = servable.meter().begin();
+            let since = passage.since();
+            match score(&servable, request.headers(), &mut payload, &worker, since).await {
+                Ok(answer) => return Ok(respond(answer, &servable, passage)),
+                Err(failure) => {
+                    passage.end(failure.outcome());
+                    if let Some(why) = failure.rejection() {
+                        servable.meter().reject(why);
+                    }
+                    if failure.is_overload() {
+                        worker.relief.note_refused();
+                    }
+                    failure.response(worker.shared.options.schema_details)
                 }
-                failure.response(worker.shared.options.schema_details)
             }
-        },
+        }
         Err(response) => response,
     };
     // Nobody has read the request's body to its end.
@@ -91,14 +102,25 @@ fn find(request: &Request, worker: &Worker) -> Result<Arc<Servable>, Response<Bo
     let page =
         |content_type, text: &'static str| Err(error::respond(StatusCode::OK, content_type, text));
     match route::resolve(request.method().as_str(), request.path(), is_model) {
-        Route::Invocations(None) => table.default_servable().ok_or_else(error::no_version),
-        Route::Invocations(Some(name)) => table.get(&name).ok_or_else(error::no_version),
+        Route::Invocations(name) => {
+            let name = name.as_deref();
+            let found = name.map_or_else(|| table.default_servable(), |name| table.get(name));
+            found.ok_or_else(|| {
+                let name = name.unwrap_or(table.default_name().as_str());
+                worker.shared.meters.note_unavailable(name);
+                error::no_version()
+            })
+        }
         Route::Health => page(APPLICATION_JSON, "\n"),
         Route::Version => page(APPLICATION_JSON, MLFLOW_VERSION),
         Route::Docs => page(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),
         Route::OpenApi => page(APPLICATION_JSON, OPENAPI),
         Route::MethodNotAllowed { allow } => Err(error::method_not_allowed(allow)),
         Route::Redirect { path } => Err(redirect(request, &path)),
+        Route::UnknownModel => {
+            worker.shared.meters.note_unknown();
+            Err(error::not_found())
+        }
         Route::NotFound => Err(error::not_found()),
     }
 }
@@ -108,11 +130,11 @@ async fn score(
     headers: &HeaderMap,
     payload: &mut Payload,
     worker: &Worker,
+    now: Instant,
 ) -> Result<Answer, Failure> {
     let Worker { shared, express, handover, .. } = worker;
     let Shared { pool, budget, options, .. } = &**shared;
     let mut share = pool.or_sweep(|| budget.enter()).map_err(ScoreError::Exhausted)?;
-    let now = Instant::now();
     let deadline = now + timeout(headers, options.request_timeout)?;
     let coding = body_coding(headers)?;
     let incoming = Incoming::new(announced(headers), options.body_bytes_max)?;

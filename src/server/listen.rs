@@ -17,6 +17,7 @@ use socket2::SockRef;
 
 use crate::batch::{ExpressLane, Handover, InferencePool};
 use crate::servable::{Budget, LiveTable, Pending};
+use crate::telemetry::Meters;
 
 use super::infer::{Reached, Shared, Worker, handle};
 use super::options::ServerOptions;
@@ -30,7 +31,8 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// Binds the sockets and prepares the workers. Signals are the caller's business: stop the server
+/// Binds the sockets and prepares the workers. Requests that reach no version are counted by
+/// `meters`, the others by their version's own. Signals are the caller's business: stop the server
 /// through its handle.
 ///
 /// # Errors
@@ -39,9 +41,10 @@ pub fn listen(
     options: &ServerOptions,
     table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
+    meters: Meters,
 ) -> io::Result<Listening> {
     let budget = Arc::new(Budget::new(options.requests_max, options.requests_bytes_max));
-    let shared = Arc::new(Shared { table, pool, budget, options: options.clone() });
+    let shared = Arc::new(Shared { table, pool, budget, options: options.clone(), meters });
     let server = HttpServer::new(move || {
         // Made on each worker's own thread.
         let worker = Rc::new(Worker {

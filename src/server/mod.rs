@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod admin_drift;
 mod admin_status;
 mod answer;
 mod body;

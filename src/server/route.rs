@@ -24,6 +24,8 @@ pub(super) enum Route {
     Redirect {
         path: String,
     },
+    /// `POST /invocations/{name}`, and there is no model of that name.
+    UnknownModel,
     NotFound,
 }
 
@@ -54,6 +56,9 @@ pub(super) fn resolve(method: &str, path: &str, is_model: impl Fn(&str) -> bool)
             let trimmed = decoded.trim_end_matches('/');
             match endpoint(trimmed, &is_model) {
                 Some(_) => Route::Redirect { path: percent_encode(trimmed) },
+                None if method == "POST" && decoded.starts_with("/invocations/") => {
+                    Route::UnknownModel
+                }
                 None => Route::NotFound,
             }
         }

@@ -1,27 +1,51 @@
 //! All metrics of the process, for whoever scrapes them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use super::names;
+use super::family::{Family, Reading};
+use super::meters::Meters;
+use super::names::{self, Metric};
+
+/// What names of metrics begin with that are left out first where there are too many series: there
+/// may be hundreds of each, and requests are to be seen in any case.
+const FIRST_TO_GO: &str = "flowgate_drift_";
 
 /// What is scraped. Clones are the same exposition.
 #[derive(Clone)]
-pub struct Exposition(Registry);
+pub struct Exposition {
+    registry: Registry,
+    series_max: usize,
+    dropped: Arc<AtomicU64>,
+}
 
 impl Default for Exposition {
     fn default() -> Self {
-        let exposition = Self(Registry::new());
-        let build = names::BUILD_INFO.gauges();
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        exposition.add(build);
-        exposition.add(ProcessCollector::for_self());
-        exposition
+        Self::new(usize::MAX)
     }
 }
 
 impl Exposition {
+    /// The process's own metrics; at most `series_max` series are ever told.
+    #[must_use]
+    pub fn new(series_max: usize) -> Self {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let exposition = Self { registry: Registry::new(), series_max, dropped };
+        let dropped = Arc::clone(&exposition.dropped);
+        exposition.add_reading(&[&names::SERIES_DROPPED], move || {
+            let mut family = Family::new(&names::SERIES_DROPPED);
+            family.push(&[], dropped.load(Ordering::Relaxed) as f64);
+            vec![family]
+        });
+        exposition.add(ProcessCollector::for_self());
+        exposition
+    }
+
     /// The content type of [`text`](Self::text).
     pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -30,17 +54,85 @@ impl Exposition {
     /// # Panics
     /// When they are shown already, which would tell them twice.
     pub fn add(&self, metrics: impl Collector + 'static) {
-        self.0.register(Box::new(metrics)).expect("each metric of the table is added once");
+        self.registry.register(Box::new(metrics)).expect("each metric of the table is added once");
+    }
+
+    /// Shows what `read` makes of something at each scrape: families of these metrics only.
+    ///
+    /// # Panics
+    /// When one of them is shown already.
+    pub fn add_reading(
+        &self,
+        metrics: &[&'static Metric],
+        read: impl Fn() -> Vec<Family> + Send + Sync + 'static,
+    ) {
+        self.add(Reading::new(metrics, read));
+    }
+
+    /// Shows what is counted of requests.
+    ///
+    /// # Panics
+    /// When another's are shown already.
+    pub fn add_meters(&self, meters: &Meters) {
+        let meters = meters.clone();
+        self.add_reading(&Meters::METRICS, move || meters.families());
+    }
+
+    /// Shows what this process was built from and runs on.
+    ///
+    /// # Panics
+    /// When it is shown already.
+    pub fn add_build(&self, onnxruntime: &str) {
+        let onnxruntime = onnxruntime.to_owned();
+        self.add_reading(&[&names::BUILD_INFO], move || {
+            let mut family = Family::new(&names::BUILD_INFO);
+            let commit = option_env!("FLOWGATE_GIT_SHA").unwrap_or("");
+            family.push(&[env!("CARGO_PKG_VERSION"), commit, &onnxruntime], 1.0);
+            vec![family]
+        });
     }
 
     /// Everything as it is at this moment, in Prometheus's text format.
     #[must_use]
     pub fn text(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.0.gather()).unwrap_or_else(|error| {
+        let mut families = self.registry.gather();
+        let dropped = keep(&mut families, self.series_max);
+        self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
             tracing::error!(%error, "the metrics cannot be written");
             String::new()
         })
     }
+}
+
+/// Takes series out until there are no more than may be; how many it took.
+fn keep(families: &mut Vec<MetricFamily>, series_max: usize) -> usize {
+    let mut left = series_max;
+    let mut dropped = 0;
+    let (may_go, stay): (Vec<_>, Vec<_>) = std::mem::take(families)
+        .into_iter()
+        .partition(|family| family.name().starts_with(FIRST_TO_GO));
+    for mut family in stay.into_iter().chain(may_go) {
+        let is_histogram = family.get_field_type() == MetricType::HISTOGRAM;
+        let mut kept = Vec::new();
+        for metric in family.take_metric() {
+            // Each bucket, the one without an end, the count and the sum.
+            let buckets = || metric.get_histogram().get_bucket().len() + 3;
+            let series = if is_histogram { buckets() } else { 1 };
+            if series <= left {
+                left -= series;
+                kept.push(metric);
+            } else {
+                dropped += series;
+            }
+        }
+        if !kept.is_empty() {
+            family.set_metric(kept);
+            families.push(family);
+        }
+    }
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    dropped
 }
 
 #[cfg(test)]
@@ -49,11 +141,40 @@ mod tests {
 
     #[test]
     fn the_process_tells_of_itself() {
-        let text = Exposition::default().text();
-        let build = concat!("flowgate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
-        assert!(text.lines().any(|line| line == build), "{text}");
+        let exposition = Exposition::default();
+        exposition.add_build("1.31.1");
+        let text = exposition.text();
+        let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
+        let is_build = |line: &str| {
+            line.starts_with("flowgate_build_info{")
+                && line.contains("onnxruntime=\"1.31.1\"")
+                && line.ends_with(version)
+        };
+        assert!(text.lines().any(is_build), "{text}");
         for name in ["process_resident_memory_bytes", "process_cpu_seconds_total"] {
             assert!(text.contains(name), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn where_there_are_too_many_series_those_of_drift_go_first() {
+        let exposition = Exposition::new(40);
+        exposition.add_reading(&[&names::DRIFT_WINDOW_ROWS, &names::SESSIONS], || {
+            let mut drift = Family::new(&names::DRIFT_WINDOW_ROWS);
+            let mut sessions = Family::new(&names::SESSIONS);
+            for version in 0..20 {
+                drift.push(&["wine", &version.to_string(), "1h"], 1.0);
+                sessions.push(&["wine", &version.to_string()], 1.0);
+            }
+            vec![drift, sessions]
+        });
+        let first = exposition.text();
+        let count = |text: &str, name: &str| text.lines().filter(|l| l.starts_with(name)).count();
+        assert_eq!(count(&first, "flowgate_sessions{"), 20);
+        let kept = count(&first, "flowgate_drift_window_rows{");
+        assert!(kept < 20, "{first}");
+        assert_eq!(first.lines().filter(|line| !line.starts_with('#')).count(), 40);
+        let dropped = format!("flowgate_metrics_series_dropped_total {}", 20 - kept);
+        assert!(exposition.text().lines().any(|line| line == dropped));
     }
 }

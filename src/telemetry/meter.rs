@@ -1,4 +1,5 @@
-//! What is counted of one model version: requests by how they ended, where their time went, batches.
+//! What is counted of one model version: requests by how they ended, where their time went,
+//! batches.
 //!
 //! Found once, when a request has found its version; from there on counting takes no look-up, no
 //! lock and no memory.

@@ -3,8 +3,18 @@
 pub mod names;
 
 mod exposition;
+mod family;
+mod histogram;
+mod meter;
+mod meters;
 mod observed;
+mod slots;
 
 pub use exposition::Exposition;
+pub use family::Family;
+pub use histogram::{Bounds, Histogram, Totals};
+pub use meter::{Meter, Outcome, Passage, Rejected, Rejection, Stage};
+pub use meters::{Lease, MeterOptions, Meters, OwnedPassage};
 pub use names::{Kind, Metric};
 pub use observed::{Latencies, Observed};
+pub use slots::{Count, PerThread, Writer};

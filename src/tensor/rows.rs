@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis, Slice};
 
 use super::{Element, Tensor};
 use crate::with_array;
@@ -45,6 +45,20 @@ impl Tensor {
     pub fn slice_rows(&self, rows: Range<usize>) -> Option<Self> {
         with_array!(self, array => slice_rows(array, rows))
     }
+
+    /// A copy of every so manieth row, the first among them; of all where `step` is 1.
+    #[must_use]
+    pub fn every(&self, step: usize) -> Self {
+        with_array!(self, array => Element::wrap(every(array, step)))
+    }
+}
+
+fn every<T: Element>(array: &ArrayD<T>, step: usize) -> ArrayD<T> {
+    if step <= 1 || array.ndim() == 0 {
+        return array.clone();
+    }
+    let step = isize::try_from(step).unwrap_or(isize::MAX);
+    array.slice_axis(Axis(0), Slice::new(0, None, step)).to_owned()
 }
 
 fn bytes_of<T>(array: &ArrayD<T>) -> usize {
@@ -105,6 +119,16 @@ mod tests {
         assert_eq!(both.slice_rows(2..3), Some(b));
         assert_eq!(both.slice_rows(1..1), Tensor::from_vec::<i64>(&[0, 3], Vec::new()));
         assert_eq!(both.slice_rows(2..4), None);
+    }
+
+    #[test]
+    fn every_second_row_is_taken_from_the_first() {
+        let all = i64s(&[5, 2]);
+        let kept = Tensor::from_vec(&[3, 2], vec![0_i64, 1, 4, 5, 8, 9]);
+        assert_eq!(Some(all.every(2)), kept);
+        assert_eq!(all.every(1), all);
+        assert_eq!(Some(all.every(9)), all.slice_rows(0..1));
+        assert_eq!(i64s(&[]).every(2), i64s(&[]));
     }
 
     #[test]

@@ -4,16 +4,12 @@ use std::fmt::Write as _;
 
 use flowgate::config::setting::{ALL, MODEL};
 
+use crate::support::assert_holds;
+
 #[test]
 fn the_documented_settings_are_those_of_the_code() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    for (name, table) in [("settings", settings()), ("models", models())] {
-        let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
-        let from = page.find(&begin).expect("the page has the mark") + begin.len();
-        let to = page.find(&end).expect("the page has the mark");
-        assert_eq!(&page[from..to], table, "docs/config.md, table of {name}: expected\n{table}");
-    }
+    assert_holds("config.md", "settings", &settings());
+    assert_holds("config.md", "models", &models());
 }
 
 fn settings() -> String {

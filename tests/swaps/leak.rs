@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flowgate::backend::{Backend, Choice, LibrarySearch, OrtOptions, PINNED_VERSION, select};
 use flowgate::batch::LaneChoice;
+use flowgate::drift::{DriftOptions, Monitors, WindowLength};
 use flowgate::lifecycle::{
     Answer, Backoff, Event, Fetcher, Loader, Manager, ManagerOptions, Message, Plan, Policy,
     Reports, SwapPolicy, Tellers,
@@ -17,7 +18,7 @@ use flowgate::model::{ModelName, VersionId};
 use flowgate::servable::{BatchOptions, LoadOptions};
 use flowgate::source::{Aspired, ObjectOptions, Origin};
 use flowgate::store::TuneCache;
-use flowgate::telemetry::Exposition;
+use flowgate::telemetry::{Exposition, Meters};
 use flowgate::wire::invocations::{RecordShape, ScoringOptions};
 use tokio::sync::mpsc::Sender;
 
@@ -59,6 +60,17 @@ fn options(folder: &Path) -> LoadOptions {
         tune_cache: Some(TuneCache::new(folder.join("cache"))),
         intra_op_threads: 1,
         cores: 2,
+        meters: Meters::default(),
+        drift: DriftOptions {
+            is_on: true,
+            windows: WindowLength::usual().into(),
+            rows_min: 500,
+            features_max: 64,
+            features_exported_max: 64,
+            has_bins: true,
+            live_rows: None,
+        },
+        monitors: Monitors::default(),
     }
 }
 
@@ -75,6 +87,7 @@ pub(crate) fn swap(folder: &Path, count: u64, kept: Kept) -> Vec<f64> {
         backend: backend(),
         options: options(folder),
         needs_compatible: true,
+        selected_by: String::new(),
         needs_example: true,
     };
     let second = Duration::from_secs(1);

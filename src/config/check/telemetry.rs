@@ -15,9 +15,12 @@ impl Check<'_> {
     pub(super) fn meters(&mut self) -> MeterOptions {
         MeterOptions {
             duration_buckets: self.get(&setting::DURATION_BUCKETS, duration_buckets),
-            retention: self
-                .get(&setting::RETENTION, |text| parse::duration(text, Duration::ZERO)),
+            retention: self.get(&setting::RETENTION, |text| parse::duration(text, Duration::ZERO)),
         }
+    }
+
+    pub(super) fn series_max(&mut self) -> usize {
+        self.get(&setting::SERIES_MAX, |text| parse::number(text, 1000, 10_000_000))
     }
 
     pub(super) fn drift(&mut self) -> DriftOptions {
@@ -25,7 +28,8 @@ impl Check<'_> {
             is_on: self.get(&setting::DRIFT, |text| parse::word(text, SWITCH)),
             windows: self.get(&setting::DRIFT_WINDOWS, windows),
             rows_min: self
-                .get(&setting::DRIFT_ROWS_MIN, |text| parse::number(text, 1, 1_000_000_000)) as u64,
+                .get(&setting::DRIFT_ROWS_MIN, |text| parse::number(text, 1, 1_000_000_000))
+                as u64,
             features_max: self
                 .get(&setting::DRIFT_FEATURES_MAX, |text| parse::number(text, 1, 1024)),
             features_exported_max: self.get(&setting::DRIFT_FEATURES_EXPORTED_MAX, |text| {

@@ -6,6 +6,7 @@ mod log;
 mod onnxruntime;
 mod registry;
 mod server;
+mod telemetry;
 
 pub use cache::*;
 pub use inference::*;
@@ -13,6 +14,7 @@ pub use log::*;
 pub use onnxruntime::*;
 pub use registry::*;
 pub use server::*;
+pub use telemetry::*;
 
 /// One thing that can be set. Everything it is given as is text, checked by `config::check`.
 #[derive(Debug)]
@@ -89,6 +91,16 @@ pub const ALL: &[&Setting] = &[
     &WEBHOOK_SECRET_FILE,
     &CACHE_DIR,
     &CACHE_BYTES_MAX,
+    &RETENTION,
+    &SERIES_MAX,
+    &DURATION_BUCKETS,
+    &DRIFT,
+    &DRIFT_WINDOWS,
+    &DRIFT_ROWS_MIN,
+    &DRIFT_FEATURES_MAX,
+    &DRIFT_FEATURES_EXPORTED_MAX,
+    &DRIFT_BINS,
+    &DRIFT_LIVE_ROWS,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];

@@ -9,15 +9,15 @@ use crate::model::Output;
 use crate::tensor::Tensor;
 
 /// The rows of one tensor.
-pub(super) struct Rows<'a> {
-    pub(super) len: usize,
+pub(in crate::drift) struct Rows<'a> {
+    pub(in crate::drift) len: usize,
     /// Cells of a row.
-    pub(super) width: usize,
-    pub(super) cells: Cells<'a>,
+    pub(in crate::drift) width: usize,
+    pub(in crate::drift) cells: Cells<'a>,
 }
 
 /// All cells, one row after the other.
-pub(super) enum Cells<'a> {
+pub(in crate::drift) enum Cells<'a> {
     Floats(Vec<f64>),
     /// Whole numbers whose digits matter.
     Whole(Vec<i128>),
@@ -27,7 +27,7 @@ pub(super) enum Cells<'a> {
 
 /// What the cells are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::drift) enum Kind {
     Float,
     Whole,
     Flag,
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 
 /// Whether whole numbers may be names of classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wholes {
+pub(in crate::drift) enum Wholes {
     AreNumbers,
     MayBeClasses,
 }
@@ -46,7 +46,10 @@ const NO_ROWS: &str = "it is a single value, not one for each row";
 const MIXED_CLASSES: &str = "its rows have different classes";
 
 impl<'a> Rows<'a> {
-    pub(super) fn of_tensor(tensor: &'a Tensor, wholes: Wholes) -> Result<Self, &'static str> {
+    pub(in crate::drift) fn of_tensor(
+        tensor: &'a Tensor,
+        wholes: Wholes,
+    ) -> Result<Self, &'static str> {
         let [len, row @ ..] = tensor.shape() else { return Err(NO_ROWS) };
         let (len, width) = (*len, row.iter().product());
         let mut cells = match tensor {
@@ -70,7 +73,7 @@ impl<'a> Rows<'a> {
         Ok(Self { len, width, cells })
     }
 
-    pub(super) fn of_output(output: &'a Output) -> Result<Self, &'static str> {
+    pub(in crate::drift) fn of_output(output: &'a Output) -> Result<Self, &'static str> {
         let maps = match output {
             Output::Tensor(tensor) => return Self::of_tensor(tensor, Wholes::MayBeClasses),
             Output::Maps(maps) => maps,
@@ -84,7 +87,7 @@ impl<'a> Rows<'a> {
         Ok(Self { len, width, cells: Cells::Floats(cells) })
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(in crate::drift) fn kind(&self) -> Kind {
         match &self.cells {
             Cells::Floats(_) => Kind::Float,
             Cells::Whole(_) => Kind::Whole,
@@ -94,7 +97,7 @@ impl<'a> Rows<'a> {
     }
 
     /// One number of every row; none where cells are no numbers.
-    pub(super) fn numbers(&self, part: Part) -> Box<dyn Iterator<Item = f64> + '_> {
+    pub(in crate::drift) fn numbers(&self, part: Part) -> Box<dyn Iterator<Item = f64> + '_> {
         match (&self.cells, part) {
             (Cells::Floats(cells), Part::Element(index)) => Box::new(self.column(cells, index)),
             (Cells::Whole(cells), Part::Element(index)) => {
@@ -116,7 +119,11 @@ impl<'a> Rows<'a> {
     }
 
     /// The cells at one place of every row.
-    pub(super) fn column<T: Copy>(&self, cells: &[T], index: usize) -> impl Iterator<Item = T> {
+    pub(in crate::drift) fn column<T: Copy>(
+        &self,
+        cells: &[T],
+        index: usize,
+    ) -> impl Iterator<Item = T> {
         cells.iter().skip(index).step_by(self.width.max(1)).copied()
     }
 }

@@ -6,7 +6,7 @@
 //! run. How many values lie between the edges is exact all the same: either all values were held,
 //! or the rows are given a second time, to a [`Recount`].
 
-mod cells;
+pub(super) mod cells;
 mod gather;
 mod grid;
 mod plan;

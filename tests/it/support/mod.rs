@@ -2,10 +2,12 @@
 
 mod client;
 mod gate;
+mod page;
 mod server;
 
 pub(crate) use client::{Client, Reply, gzip};
 pub(crate) use gate::{Gate, GatedModel};
+pub(crate) use page::assert_holds;
 pub(crate) use server::TestServer;
 
 /// A request that the gated model answers with [`ECHOED`].

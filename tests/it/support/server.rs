@@ -13,6 +13,7 @@ use flowgate::config::{Config, Environment, Sources};
 use flowgate::model::{ModelId, ModelName, Signature, VersionId};
 use flowgate::servable::{BatchOptions, LiveTable, Pending, Servable, ServingTable};
 use flowgate::server::listen;
+use flowgate::telemetry::Meters;
 use flowgate::tune::Costs;
 use flowgate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
 
@@ -55,7 +56,8 @@ impl TestServer {
         let (server_table, server_pool) = (Arc::clone(&table), Arc::clone(&pool));
         let thread = Builder::new().name("server-under-test".to_owned()).spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let listening = listen(&options, server_table, server_pool).unwrap();
+                let listening =
+                    listen(&options, server_table, server_pool, Meters::default()).unwrap();
                 ready.send((listening.address, listening.handle)).unwrap();
                 listening.server.await.unwrap();
             });

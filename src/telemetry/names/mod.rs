@@ -4,7 +4,18 @@
 //! Labels have values from closed sets: the names and versions of configured models, and words that
 //! stand in this table.
 
+mod drift;
+mod requests;
+mod versions;
+
+use std::collections::HashMap;
+
+use prometheus::core::Desc;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
+
+pub use drift::*;
+pub use requests::*;
+pub use versions::*;
 
 /// One metric.
 #[derive(Debug)]
@@ -24,84 +35,18 @@ pub enum Kind {
     Histogram(&'static [f64]),
 }
 
-/// Seconds, from what a file on this machine takes to what a large model over a slow network does:
-/// 1 ms to 17 minutes.
-const LOAD_SECONDS: [f64; 11] = exponential(0.001, 4.0);
-
-pub const MODEL_VERSION_INFO: Metric = Metric {
-    name: "flowgate_model_version_info",
-    kind: Kind::Gauge,
-    labels: &["model", "version", "backend", "provider"],
-    meaning: "1 for the version of each model that serves now, with what runs it.",
-};
-
-pub const MODEL_STATE: Metric = Metric {
-    name: "flowgate_model_state",
-    kind: Kind::Gauge,
-    labels: &["model", "version", "state"],
-    meaning: "1 for the state of each version that is in memory or on its way there: `New`, \
-              `Fetching`, `Verifying`, `Loading`, `WarmingUp`, `Available`, `Draining`, \
-              `Unloading`; of one that is refused, `Failed`.",
-};
-
-pub const MODEL_FALLBACK: Metric = Metric {
-    name: "flowgate_model_fallback",
-    kind: Kind::Gauge,
-    labels: &["model"],
-    meaning: "1 while a model serves an earlier version, since the one that it should serve could \
-              not be asked for, or loaded; 0 otherwise.",
-};
-
-pub const MODEL_LOAD_SECONDS: Metric = Metric {
-    name: "flowgate_model_load_duration_seconds",
-    kind: Kind::Histogram(&LOAD_SECONDS),
-    labels: &["model", "phase"],
-    meaning: "How long versions took to come to serve, by phase: `fetch`, `verify`, `load`, \
-              `warm_up` (the model's own example, measuring, batches of every size).",
-};
-
-pub const PROMOTIONS: Metric = Metric {
-    name: "flowgate_promotions_total",
-    kind: Kind::Counter,
-    labels: &["model", "result", "reason"],
-    meaning: "What became of versions. `result` is `swapped` (it serves; `reason` is `registry` or \
-              `fallback`), `rejected` (for good; `reason` is the phase: `fetch`, \
-              `verify`, `load`, `warm_up`), `failed` (it is tried again; by phase as well) or \
-              `rolled_back` (another serves again in its place; `operator` or `worse`).",
-};
-
-pub const SWAP_SECONDS: Metric = Metric {
-    name: "flowgate_swap_duration_seconds",
-    kind: Kind::Histogram(&LOAD_SECONDS),
-    labels: &["model"],
-    meaning: "From the moment when a registry was seen to name another version until requests \
-              reached it.",
-};
-
-pub const SOURCE_POLLS: Metric = Metric {
-    name: "flowgate_source_polls_total",
-    kind: Kind::Counter,
-    labels: &["model", "result"],
-    meaning: "Questions to the model's registry: `version` when it named one, `nothing`, `soon` \
-              while a directory is being copied, `error`.",
-};
-
-pub const SOURCE_LAST_SUCCESS: Metric = Metric {
-    name: "flowgate_source_last_success_timestamp_seconds",
-    kind: Kind::Gauge,
-    labels: &["model"],
-    meaning: "When the model's registry last answered, in seconds since 1970.",
-};
-
-pub const BUILD_INFO: Metric = Metric {
-    name: "flowgate_build_info",
-    kind: Kind::Gauge,
-    labels: &["version"],
-    meaning: "1, with the version of flowgate.",
-};
-
 /// All of them, in the order of the documentation.
 pub const ALL: &[&Metric] = &[
+    &REQUESTS,
+    &REQUEST_SECONDS,
+    &STAGE_SECONDS,
+    &ROWS,
+    &BATCHES,
+    &BATCH_ROWS,
+    &QUEUE_ROWS,
+    &QUEUE_REQUESTS,
+    &IN_FLIGHT,
+    &REJECTED,
     &MODEL_VERSION_INFO,
     &MODEL_STATE,
     &MODEL_FALLBACK,
@@ -110,7 +55,22 @@ pub const ALL: &[&Metric] = &[
     &SWAP_SECONDS,
     &SOURCE_POLLS,
     &SOURCE_LAST_SUCCESS,
+    &MEMORY_BYTES,
+    &SESSIONS,
+    &DRIFT_SCORE,
+    &DRIFT_NOISE_FLOOR,
+    &DRIFT_WINDOW_ROWS,
+    &DRIFT_NULL_RATIO,
+    &DRIFT_OUT_OF_RANGE_RATIO,
+    &DRIFT_UNSEEN_RATIO,
+    &DRIFT_DRIFTED_RATIO,
+    &DRIFT_REFERENCE_INFO,
+    &DRIFT_ROWS,
+    &DRIFT_ROWS_DROPPED,
+    &DRIFT_BINS,
+    &DRIFT_REFERENCE_BINS,
     &BUILD_INFO,
+    &SERIES_DROPPED,
 ];
 
 const VALID: &str = "names and labels of the table are valid, which a test sees to";
@@ -143,6 +103,13 @@ impl Metric {
         let Kind::Histogram(buckets) = self.kind else { panic!("{} is no histogram", self.name) };
         let opts = HistogramOpts::new(self.name, self.meaning).buckets(buckets.to_vec());
         HistogramVec::new(opts, self.labels).expect(VALID)
+    }
+
+    /// What a registry asks of a metric.
+    pub(super) fn desc(&self) -> Desc {
+        let labels = self.labels.iter().map(|label| (*label).to_owned()).collect();
+        Desc::new(self.name.to_owned(), self.meaning.to_owned(), labels, HashMap::new())
+            .expect(VALID)
     }
 
     fn opts(&self) -> Opts {
@@ -187,7 +154,8 @@ mod tests {
             let plain = |text: &str| text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
             assert!(plain(name) && labels.iter().all(|label| plain(label)), "{name}");
             if let Kind::Histogram(ends) = kind {
-                assert!(name.ends_with("_seconds") && ends.is_sorted(), "{name}");
+                let is_known = ["_seconds", "_rows"].iter().any(|unit| name.ends_with(unit));
+                assert!(is_known && ends.is_sorted(), "{name}");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! From what was given to a [`Config`] that cannot be wrong.
 
+mod telemetry;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
@@ -15,19 +17,19 @@ use crate::servable::BatchOptions;
 use crate::server::{AdminOptions, ServerOptions};
 use crate::wire::invocations::RecordShape;
 
-use super::checked::{
+use crate::config::checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
     StartOptions,
 };
-use super::fault::{Fault, Faults};
-use super::file::FileModel;
-use super::parse;
-use super::setting::{self, Setting};
-use super::sources::{Given, Origin, Sources};
+use crate::config::fault::{Fault, Faults};
+use crate::config::file::FileModel;
+use crate::config::parse;
+use crate::config::setting::{self, Setting};
+use crate::config::sources::{Given, Origin, Sources};
 
-pub(super) const OUTPUTS: &[(&str, RecordShape)] =
+pub(in crate::config) const OUTPUTS: &[(&str, RecordShape)] =
     &[("mlflow", RecordShape::Flattened), ("rows", RecordShape::Rows)];
-pub(super) const LANES: &[(&str, LaneChoice)] = &[
+pub(in crate::config) const LANES: &[(&str, LaneChoice)] = &[
     ("auto", LaneChoice::Auto),
     ("express", LaneChoice::Always(Lane::Express)),
     ("queue", LaneChoice::Always(Lane::Queue)),
@@ -81,6 +83,7 @@ impl Config {
             format: check.get(&setting::LOG_FORMAT, |text| parse::word(text, FORMATS)),
             level: check.get(&setting::LOG_LEVEL, |text| parse::word(text, LEVELS)),
         };
+        let (meters, series_max, drift) = (check.meters(), check.series_max(), check.drift());
         let start = StartOptions {
             exit_on_error: check.get(&setting::EXIT_ON_ERROR, parse::boolean),
             ready_on_fallback: check.get(&setting::READY_ON_FALLBACK, parse::boolean),
@@ -103,6 +106,9 @@ impl Config {
                 cache_dir,
                 cache_bytes_max,
                 start,
+                meters,
+                series_max,
+                drift,
                 log,
             })
         } else {

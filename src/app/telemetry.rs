@@ -1,0 +1,104 @@
+//! What the process tells about itself, put together.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::batch::{InferencePool, contain};
+use crate::config::Config;
+use crate::drift::{self, Monitor, Monitors};
+use crate::lifecycle::Reports;
+use crate::servable::Pending;
+use crate::telemetry::{Exposition, Family, Meters, names};
+
+use super::models::Watching;
+
+/// How often rows that were handed over are counted. Until then they take memory, of which there is
+/// a bound.
+const COUNT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How far below the threads that answer the one that counts stands, in steps of `nice`.
+const NICE: i32 = 10;
+
+/// What is scraped, and where versions are counted for it.
+pub(super) fn expose(config: &Config) -> (Exposition, Watching) {
+    let exposition = Exposition::new(config.series_max);
+    let meters = Meters::new(&config.meters);
+    exposition.add_meters(&meters);
+    let monitors = Monitors::default();
+    let shown = monitors.clone();
+    exposition.add_reading(&drift::METRICS, move || {
+        let all = shown.all();
+        drift::families(all.iter().map(|monitor| &**monitor), shown.now())
+    });
+    (exposition, Watching { meters, monitors })
+}
+
+/// Shows what waits for each model.
+pub(super) fn expose_queues(
+    exposition: &Exposition,
+    reports: Reports,
+    pool: Arc<InferencePool<Pending>>,
+) {
+    exposition.add_reading(&[&names::QUEUE_ROWS, &names::QUEUE_REQUESTS], move || {
+        let mut rows = Family::new(&names::QUEUE_ROWS);
+        let mut requests = Family::new(&names::QUEUE_REQUESTS);
+        for report in reports.models() {
+            let labels = [report.name.as_str()];
+            let runner = report.version.as_ref().map(|version| version.servable.runner());
+            rows.push(&labels, runner.map_or(0, |runner| pool.queued_rows_for(runner)) as f64);
+            requests.push(&labels, runner.map_or(0, |runner| pool.queued_for(runner)) as f64);
+        }
+        vec![rows, requests]
+    });
+}
+
+/// The thread `drift-0`. Ends when it is dropped.
+pub(super) struct DriftThread {
+    stop: Option<flume::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DriftThread {
+    /// Counts what is handed over to the monitors, a few times a second.
+    pub(super) fn start(monitors: Monitors) -> io::Result<Self> {
+        let (stop, stopped) = flume::bounded::<()>(0);
+        let thread = Builder::new().name("drift-0".to_owned()).spawn(move || {
+            stand_back();
+            while let Err(flume::RecvTimeoutError::Timeout) = stopped.recv_timeout(COUNT_INTERVAL) {
+                let now = monitors.now();
+                for monitor in monitors.all() {
+                    count(&monitor, now);
+                }
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// A panic is logged, and the next rows are counted all the same.
+fn count(monitor: &Monitor, now: Duration) {
+    let _logged = contain(monitor.id(), || monitor.count(now));
+}
+
+/// Requests come first where cores are short.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    {
+        let own = rustix::thread::gettid();
+        if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
+            tracing::debug!(%error, "drift is counted at the usual priority");
+        }
+    }
+}
+
+impl Drop for DriftThread {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Nothing panics beyond the fence of `count`.
+            let _ = thread.join();
+        }
+    }
+}

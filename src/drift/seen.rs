@@ -32,8 +32,8 @@ pub enum Place {
 }
 
 impl Numeric {
-    /// The cell of a number that is not null: `edges[i] <= value < edges[i + 1]`; the last cell holds
-    /// its end, too. A reference without cells has everything below it.
+    /// The cell of a number that is not null: `edges[i] <= value < edges[i + 1]`; the last cell
+    /// holds its end, too. A reference without cells has everything below it.
     pub fn place(&self, value: f64) -> Place {
         let past = self.edges.partition_point(|edge| *edge <= value);
         match past {

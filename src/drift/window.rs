@@ -1,9 +1,10 @@
 //! What was seen lately: counts in panes of some minutes, summed to windows.
 //!
-//! Windows of up to an hour are made of panes of one minute; a longer one of panes of a 24th of its
-//! length (rounded up to minutes), so that a day costs no more than 24 panes. A window ends now and
-//! starts with a pane, so it covers up to a pane less than its length; where its length is no multiple
-//! of the panes', less than two. It never covers more. Windows with the same panes share them.
+//! Windows of up to an hour are made of panes of one minute; a longer one of panes of a 24th of
+//! its length (rounded up to minutes), so that a day costs no more than 24 panes. A window ends
+//! now and starts with a pane, so it covers up to a pane less than its length; where its length is
+//! no multiple of the panes', less than two. It never covers more. Windows with the same panes
+//! share them.
 //!
 //! Memory is bounded by [`Windows::bytes_max`] and taken as rows come: a pane without rows is none.
 //! There is no clock here: times are what the caller's monotonic clock shows.
@@ -120,8 +121,8 @@ impl Windows {
         &self.lengths
     }
 
-    /// Counts what was seen in some rows: one [`Seen`] for each feature, in their order. A time before
-    /// that of an earlier call counts as the latest one.
+    /// Counts what was seen in some rows: one [`Seen`] for each feature, in their order. A time
+    /// before that of an earlier call counts as the latest one.
     pub fn add(&mut self, now: Duration, rows: u64, seen: &[Seen]) {
         if rows == 0 {
             return;

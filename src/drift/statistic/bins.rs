@@ -16,8 +16,8 @@ pub struct Independence {
 /// The population stability index, in nats: sum of `(p - q) ln(p / q)`.
 ///
 /// `pseudo` is added to every count of both sides, so that a bin that is empty by chance does not
-/// weigh more than the sample can tell; [`PSEUDO_COUNT`](super::PSEUDO_COUNT) is the usual one. With
-/// 0 it is the textbook's formula, infinite where one side of a bin is empty.
+/// weigh more than the sample can tell; [`PSEUDO_COUNT`](super::PSEUDO_COUNT) is the usual one.
+/// With 0 it is the textbook's formula, infinite where one side of a bin is empty.
 pub fn psi(reference: &[u64], window: &[u64], pseudo: f64) -> Option<f64> {
     let bins = reference.len() as f64;
     let [n, m] = totals(reference, window)?.map(|total| total + pseudo * bins);

@@ -1,13 +1,13 @@
 //! Statistics of drift: pure functions over counts.
 //!
-//! [`score`] compares what was seen of a feature in a window with its reference. The functions it is
-//! made of are in [`bins`] (shares of bins), [`grid`] (numbers on the fine grid), [`noise_floor`]
-//! (what chance shows) and [`scored_bins`] (which bins are compared). All of it is over values that
-//! are not null; how many are null is a ratio of its own.
+//! [`score`] compares what was seen of a feature in a window with its reference. The functions it
+//! is made of are in [`bins`] (shares of bins), [`grid`] (numbers on the fine grid),
+//! [`noise_floor`] (what chance shows) and [`scored_bins`] (which bins are compared). All of it is
+//! over values that are not null; how many are null is a ratio of its own.
 //!
 //! A feature is drifted when its population stability index is at least [`PSI_ALARM`] and at least
-//! its noise floor. Probabilities are no basis for that: with as many rows as a server sees they are
-//! always close to nothing.
+//! its noise floor. Probabilities are no basis for that: with as many rows as a server sees they
+//! are always close to nothing.
 
 pub mod bins;
 pub mod grid;

@@ -1,13 +1,13 @@
 //! What the population stability index shows by chance alone.
 //!
 //! Where reference (N values) and window (M values) come from one distribution over B bins, their
-//! index is distributed as (1/N + 1/M) times chi-squared with B - 1 degrees of freedom (Yurdakul and
-//! Naranjo, "Statistical properties of the population stability index", Journal of Risk Model
+//! index is distributed as (1/N + 1/M) times chi-squared with B - 1 degrees of freedom (Yurdakul
+//! and Naranjo, "Statistical properties of the population stability index", Journal of Risk Model
 //! Validation, 2020). That is a limit for many rows a bin. With about five to ten in a bin of the
-//! window, as with many categories, the tail is heavier: 30 categories and windows of 500 rows pass
-//! the quantile of 99.9 % in 0.11 to 0.14 % of the windows instead of 0.1 %, and further out twice as
-//! often as they should. So the floor takes the quantile of a ten times smaller probability than
-//! what is promised.
+//! window, as with many categories, the tail is heavier: 30 categories and windows of 500 rows
+//! pass the quantile of 99.9 % in 0.11 to 0.14 % of the windows instead of 0.1 %, and further out
+//! twice as often as they should. So the floor takes the quantile of a ten times smaller
+//! probability than what is promised.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 

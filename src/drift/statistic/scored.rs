@@ -1,18 +1,18 @@
-//! Which bins are compared: the reference's cells and categories, put together so that chance in the
-//! reference itself does not look like drift.
+//! Which bins are compared: the reference's cells and categories, put together so that chance in
+//! the reference itself does not look like drift.
 //!
-//! Numbers: the bins that the reference names, a tenth of its values each. The outer ones are open:
-//! what is below or above the reference's ends is in them. Where there is one bin only (a constant),
-//! what lies outside is a second one; else nothing could ever differ.
+//! Numbers: the bins that the reference names, a tenth of its values each. The outer ones are
+//! open: what is below or above the reference's ends is in them. Where there is one bin only (a
+//! constant), what lies outside is a second one; else nothing could ever differ.
 //!
 //! Texts: a category has a bin of its own if the reference counted it at least
 //! [`CATEGORY_COUNT_MIN`] times; all others share one. A reference that was cut off after its most
 //! frequent categories has a second condition: the count must be [`CUT_DEVIATIONS`] standard
-//! deviations above the least one that was kept. What is near the cut was kept because it was counted
-//! too often by chance, and would be seen to fall ever after: of 300 equally frequent categories,
-//! 2,000 reference rows and windows of 5,000 rows, 35 % of the windows were "drifted" without any
-//! drift; of 1,000 such categories all windows. And with singletons in bins of their own, what is
-//! new in a window (there are always new identifiers) is compared with nothing.
+//! deviations above the least one that was kept. What is near the cut was kept because it was
+//! counted too often by chance, and would be seen to fall ever after: of 300 equally frequent
+//! categories, 2,000 reference rows and windows of 5,000 rows, 35 % of the windows were "drifted"
+//! without any drift; of 1,000 such categories all windows. And with singletons in bins of their
+//! own, what is new in a window (there are always new identifiers) is compared with nothing.
 
 use crate::drift::{Categorical, Feature, Numeric, Seen, Values};
 

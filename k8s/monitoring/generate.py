@@ -1,10 +1,11 @@
 """Makes prometheus-rule.yaml, for the Prometheus operator, from rules/flowgate.rules.yml.
 
-    python k8s/monitoring/generate.py                       writes the file anew
-    python k8s/monitoring/generate.py --check               exit code 1 when it is not what it would be
-    python k8s/monitoring/generate.py --runbook-base URL    prints it, with runbooks at URL/docs/...
+    python k8s/monitoring/generate.py              writes the file anew
+    python k8s/monitoring/generate.py --check      exit code 1 when it is not what it would be
+    python k8s/monitoring/generate.py --runbook-base URL
+                                                   prints it, with runbooks at URL/docs/...
     python k8s/monitoring/generate.py --runbook-base URL --plain
-                                                            the same of the rule file itself
+                                                   prints such a rule file of plain Prometheus
 
 Needs PyYAML.
 """

@@ -75,7 +75,7 @@ def answer(prometheus: Prometheus, query: Query) -> bool:
         found = prometheus.api("query", query=query.text, time=now)["result"]
         numbers = [one["value"] for one in found]
     else:
-        found = prometheus.api("query_range", query=query.text, start=now - 120, end=now, step=2)
+        found = prometheus.api("query_range", query=query.text, start=now - 300, end=now, step=2)
         numbers = [value for one in found["result"] for value in one["values"]]
     return any(math.isfinite(float(number)) for _, number in numbers)
 

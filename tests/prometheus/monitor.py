@@ -147,9 +147,9 @@ class Prometheus(Server):
 def quick(rules: str) -> str:
     """The rules, with what a test has no time for made short.
 
-    Alerts wait 3 seconds instead of minutes, and look at the window of five minutes instead of that
-    of an hour. The group of the fleet's drift is evaluated as often as the others. All else, and all
-    that is compared, is as it is shipped.
+    Alerts wait 3 seconds instead of minutes, and look at the window of five minutes instead of
+    that of an hour. The group of the fleet's drift is evaluated as often as the others. All else,
+    and all that is compared, is as it is shipped.
     """
     document = yaml.safe_load(rules)
     for group in document["groups"]:

@@ -29,7 +29,8 @@ def promtool(*arguments: str) -> str:
 
 
 def rules() -> list[dict]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    document = yaml.safe_load(RULES.read_text())
+    return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def alerts() -> list[dict]:

@@ -65,12 +65,13 @@ class Traffic:
         chosen = self.chance.integers(0, len(self.wines), count)
         return self.wines.iloc[chosen].reset_index(drop=True)
 
-    def wine(self, frame: pd.DataFrame, form: str = "split", version: str = "1") -> None:
+    def wine(
+        self, frame: pd.DataFrame, form: str = "split", version: str = "1",
+        path: str = "/invocations",
+    ) -> None:  # fmt: skip
         """Wines are scored, as a request of one of the forms."""
         headers = {"Content-Type": "text/csv"} if form == "csv" else JSON
-        text = self.post(
-            "/invocations", wine_body(frame, form), 200, (WINE, version, "ok"), headers
-        )
+        text = self.post(path, wine_body(frame, form), 200, (WINE, version, "ok"), headers)
         self.rows.append(frame)
         self.answers += [one["quality"] for one in json.loads(text)["predictions"]]
 
@@ -78,9 +79,7 @@ class Traffic:
         for form in ("split", "records", "instances", "inputs", "csv"):
             for rows in (1, 7, 40):
                 self.wine(self.draw(rows), form)
-        self.post(f"/invocations/{WINE}", wine_body(row := self.draw(1), "split"), 200,
-                  (WINE, "1", "ok"))  # fmt: skip
-        self.rows.append(row)
+        self.wine(self.draw(3), path=f"/invocations/{WINE}")
 
     def bad(self) -> None:
         """Mistakes of clients."""

@@ -102,7 +102,9 @@ def outcomes(server: Flowgate, prometheus: Prometheus, traffic: Traffic) -> None
     def counted(samples: list[tuple[dict[str, str], float]]) -> Counter:
         found: Counter = Counter()
         for labels, value in samples:
-            found[labels["model"], labels["version"], labels["outcome"]] += int(value)
+            # To Prometheus a label without a text is none.
+            key = (labels.get("model", ""), labels.get("version", ""), labels["outcome"])
+            found[key] += int(value)
             assert labels["protocol"] == "invocations" or value == 0, labels
         return +found
 

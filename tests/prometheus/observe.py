@@ -142,13 +142,25 @@ def difference(found: Counter, sent: Counter) -> str:
 
 
 def well_formed(server: Flowgate) -> None:
-    """`promtool check metrics` finds nothing to say, and OpenMetrics is there for who asks."""
+    """`promtool check metrics` finds nothing to say."""
     text = server.get("/metrics")
     checked = subprocess.run(
         [tool("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
     )
     assert checked.returncode == 0 and not checked.stderr, checked.stderr
     print(f"  promtool check metrics: nothing to say about {len(parse(text).samples)} samples")
+
+
+def refused(prometheus: Prometheus) -> None:
+    """The counter of a version that was refused begins with 1, and its alert fires all the same."""
+
+    def alerted() -> list[str]:
+        found = prometheus.alerts("FlowgatePromotionRefused")
+        return [labels["model"] for state, labels in found if state == "firing"]
+
+    until(lambda: alerted() == ["broken"], "the alert on the model that is broken fires")
+    assert not prometheus.alerts("FlowgateDown") and not prometheus.alerts("FlowgateFallback")
+    print("  the version that was refused raises its alert")
 
 
 def drift(server: Flowgate, prometheus: Prometheus, traffic: Traffic, start: float) -> None:
@@ -332,9 +344,12 @@ def promotion(server: Flowgate, prometheus: Prometheus, work: Path, traffic: Tra
     assert seen.total("flowgate_requests_total", model=WINE, version="2", outcome="ok") == 1
     assert seen.total("flowgate_promotions_total", model=WINE, result="swapped") == 2
     prometheus.scraped_after(time.time())
-    gone = f'{{job="flowgate",model="{WINE}",version="1"}}'
-    assert not prometheus.query(gone), "Prometheus still has series of version 1"
-    assert not prometheus.alerts("FlowgateDrift"), "a version that is gone cannot drift"
+    scraped = f'{{__name__=~"flowgate_.+",model="{WINE}",version="1"}}'
+    assert not prometheus.query(scraped), "Prometheus still has series of version 1"
+    # Rates look back five minutes, but what is gone does not drift.
+    fleet = f'flowgate:drift_psi:fleet{{model="{WINE}",version="1"}}'
+    until(lambda: not prometheus.query(fleet), "the fleet has no PSI of version 1")
+    until(lambda: not prometheus.alerts("FlowgateDrift"), "the alert is over")
     print(f"  version 2 serves; the last series of version 1 was gone {took:.1f} s later")
 
 
@@ -358,6 +373,7 @@ def observe(work: Path) -> None:
         traffic = Traffic(server.port, data.wine_data()[0], data.churn_data()[0])
         outcomes(server, prometheus, traffic)
         well_formed(server)
+        refused(prometheus)
         drift(server, prometheus, traffic, start)
         latencies(server, traffic)
         under_load(server, traffic)

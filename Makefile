@@ -12,11 +12,11 @@ VENV := target/mlflow-venv
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help setup build run test test-rust test-mlflow lint doc bench bench-micro bench-servers \
-  clean
+.PHONY: help setup build run test test-rust test-mlflow test-prometheus lint doc bench bench-micro \
+  bench-servers clean
 
 help: ## What there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Put the pinned ONNX Runtime library under target/
 	@scripts/onnxruntime.sh
@@ -27,7 +27,7 @@ build: setup ## The release binary
 run: build ## Serve the wine model on 127.0.0.1:8080
 	$(TARGET)/release/flowgate serve models/wine-quality --host 127.0.0.1 --port 8080
 
-test: lint doc test-rust test-mlflow ## Everything that the CI checks
+test: lint doc test-rust test-mlflow test-prometheus ## Everything that the CI checks
 
 test-rust: setup ## Unit, conformance, bad-input and tidy tests, with both engines
 ifeq ($(NEXTEST),yes)
@@ -51,6 +51,18 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  $(VENV)/bin/python tests/client/predict.py; \
 	  $(VENV)/bin/python -W ignore tests/registry/follow.py; \
 	  $(VENV)/bin/python -W ignore tests/registry/operate.py; \
+	fi
+
+test-prometheus: setup ## What a real Prometheus sees, and its alerts (skip: FLOWGATE_SKIP_PROMETHEUS=1)
+	@if [ "$${FLOWGATE_SKIP_PROMETHEUS:-}" = 1 ]; then \
+	  echo "test-prometheus: skipped, FLOWGATE_SKIP_PROMETHEUS=1"; \
+	else \
+	  cargo build --locked --features $(FEATURES); \
+	  scripts/mlflow-venv.sh --train; \
+	  scripts/prometheus.sh; \
+	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
+	  $(VENV)/bin/python -m unittest discover tests/prometheus; \
+	  $(VENV)/bin/python tests/prometheus/observe.py; \
 	fi
 
 lint: ## Format, clippy with each choice of engines, licences

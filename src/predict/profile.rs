@@ -1,0 +1,179 @@
+//! A drift reference from a model's training data: the rows of a file through the protocol and the
+//! graph, as a scoring reads them, into what `drift` keeps of them.
+//!
+//! Rows are gathered in their order, whichever thread scored them, so that the same file gives the
+//! same bytes. A file with more rows than can be held is read twice.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use indicatif::HumanCount;
+
+use super::block::Block;
+use super::error::PredictError;
+use super::files::Files;
+use super::input::name_of;
+use super::job::Reading;
+use super::pipeline::Pipeline;
+use super::progress::Progress;
+use super::scorer::Observed;
+use super::target::Target;
+use super::unknown::unknown_columns;
+use crate::backend::LoadedModel;
+use crate::drift::{BuildError, Builder, Built, LeftOut};
+use crate::model::Signature;
+
+/// Values that are held where nobody says, of 8 bytes: 256 MiB.
+pub const HELD_VALUES_MAX: usize = 32 << 20;
+
+/// Names that a sentence lists.
+const LISTED_MAX: usize = 10;
+
+/// What to profile, and where to.
+pub struct ProfileJob {
+    pub model: Arc<dyn LoadedModel>,
+    pub signature: Signature,
+    /// The digest of the signature, as the `MLmodel` file has it.
+    pub signature_digest: Option<String>,
+    /// The training data. Where the reference goes, `None` for standard output.
+    pub files: Files,
+    /// Scoring threads, at least 1.
+    pub threads: usize,
+    /// Values that are held at most, as [`Builder::new`] takes it.
+    pub values_max: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profiled {
+    pub rows: u64,
+    /// Features of the inputs and of the outputs.
+    pub inputs: usize,
+    pub outputs: usize,
+    pub left_out: Vec<LeftOut>,
+    /// Columns of the data that the model does not know.
+    pub unknown: Vec<String>,
+    pub elapsed: Duration,
+    /// Where the reference is.
+    pub output: String,
+}
+
+impl fmt::Display for Profiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.unknown.is_empty() {
+            let names = listed(self.unknown.iter().map(|name| format!("`{name}`")));
+            writeln!(f, "ignored columns that the model's signature does not name: {names}")?;
+        }
+        if !self.left_out.is_empty() {
+            let named = |one: &LeftOut| format!("`{}` ({})", one.name, one.reason);
+            writeln!(f, "left out {}", listed(self.left_out.iter().map(named)))?;
+        }
+        write!(
+            f,
+            "profiled {} rows in {:.1} s: features of inputs: {}, of outputs: {}, written to {}",
+            HumanCount(self.rows),
+            self.elapsed.as_secs_f64(),
+            self.inputs,
+            self.outputs,
+            self.output
+        )
+    }
+}
+
+fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(LISTED_MAX);
+    let mut text = names.take(LISTED_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}
+
+/// Makes the reference. Blocks; `stop` ends it early from another thread.
+///
+/// # Errors
+/// The first fault, in the order of the rows. The target has not appeared then.
+pub fn profile(job: &ProfileJob, stop: &AtomicBool) -> Result<Profiled, PredictError> {
+    let input = name_of(job.files.input.as_deref());
+    let output = job
+        .files
+        .output
+        .as_deref()
+        .map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let write = |cause| PredictError::Write { output: output.clone(), cause };
+    let mut target = Target::open(job.files.output.as_deref()).map_err(write)?;
+
+    let mut builder = Builder::new(&job.signature, job.model.io(), job.values_max);
+    let mut unknown = Vec::new();
+    let first = read(job, stop, |observed, names| {
+        builder.add(&observed.feeds, &observed.outputs);
+        unknown.extend(names.into_iter().flatten());
+    })?;
+    let digest = job.signature_digest.clone();
+    let (built, elapsed) = if builder.needs_recount() {
+        if !first.is_file {
+            let reason = format!(
+                "it has more rows than the {} values that are held, and must be read twice then; \
+                 name a file",
+                HumanCount(job.values_max as u64)
+            );
+            return Err(PredictError::Reference { input, reason });
+        }
+        let mut recount = builder.recount(digest).map_err(|cause| none(&input, &cause))?;
+        let second =
+            read(job, stop, |observed, _| recount.add(&observed.feeds, &observed.outputs))?;
+        (recount.finish(), first.elapsed + second.elapsed)
+    } else {
+        (builder.finish(digest), first.elapsed)
+    };
+    let Built { reference, left_out } = built.map_err(|cause| none(&input, &cause))?;
+    target.write_all(reference.to_json().as_bytes()).map_err(write)?;
+    target.finish().map_err(write)?;
+    Ok(Profiled {
+        rows: reference.rows,
+        inputs: reference.inputs.len(),
+        outputs: reference.outputs.len(),
+        left_out,
+        unknown,
+        elapsed,
+        output,
+    })
+}
+
+fn none(input: &str, cause: &BuildError) -> PredictError {
+    PredictError::Reference { input: input.to_owned(), reason: cause.to_string() }
+}
+
+/// One reading of the whole input.
+struct Pass {
+    is_file: bool,
+    elapsed: Duration,
+}
+
+/// Shows every block to `see`, and with the first one the columns that the model does not know.
+fn read(
+    job: &ProfileJob,
+    stop: &AtomicBool,
+    mut see: impl FnMut(&Observed, Option<Vec<String>>),
+) -> Result<Pass, PredictError> {
+    let form = job.files.input_form()?;
+    let signature = job.signature.clone();
+    let schema = signature.inputs.clone();
+    let Reading { source, scorer, bytes, bytes_read } =
+        Reading::open(&job.files, form, Arc::clone(&job.model), signature)?;
+    let observe = move |block: &Block| {
+        let unknown = (block.first_row == 1).then(|| unknown_columns(schema.as_ref(), &block.rows));
+        Ok((scorer.observe(block)?, unknown))
+    };
+    let pipeline = Pipeline::start(source, job.threads, observe).map_err(PredictError::Thread)?;
+    let mut progress = Progress::start(bytes, bytes_read);
+    pipeline.drive(stop, |(observed, unknown)| {
+        see(&observed, unknown);
+        progress.add(observed.rows);
+        Ok(())
+    })?;
+    Ok(Pass { is_file: bytes.is_some(), elapsed: progress.elapsed() })
+}

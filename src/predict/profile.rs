@@ -177,3 +177,105 @@ fn read(
     })?;
     Ok(Pass { is_file: bytes.is_some(), elapsed: progress.elapsed() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::backend::RunError;
+    use crate::drift::{Reference, Values};
+    use crate::model::{GraphInput, GraphIo, GraphOutput, Output, OutputKind};
+    use crate::tensor::{DType, Dim, Dims, Tensor};
+
+    /// Gives back its only input.
+    struct Echo(GraphIo);
+
+    impl LoadedModel for Echo {
+        fn io(&self) -> &GraphIo {
+            &self.0
+        }
+
+        fn provider(&self) -> &str {
+            "test"
+        }
+
+        fn run(&self, feeds: Vec<Tensor>) -> Result<Vec<Output>, RunError> {
+            Ok(feeds.into_iter().map(Output::Tensor).collect())
+        }
+    }
+
+    fn job(files: Files, values_max: usize) -> ProfileJob {
+        let dims = Dims(vec![Dim::Any]);
+        let (name, dtype) = ("a".to_owned(), DType::F64);
+        let input = GraphInput { name, dtype, dims: dims.clone() };
+        let kind = OutputKind::Tensor { dtype, dims };
+        let io =
+            GraphIo { inputs: vec![input], outputs: vec![GraphOutput { name: "b".into(), kind }] };
+        ProfileJob {
+            model: Arc::new(Echo(io)),
+            signature: Signature::default(),
+            signature_digest: None,
+            files,
+            threads: 2,
+            values_max,
+        }
+    }
+
+    #[test]
+    fn a_file_with_more_rows_than_are_held_is_read_twice_and_counted_exactly() {
+        let directory = tempfile::tempdir().unwrap();
+        let [input, output] = ["in.csv", "out.json"].map(|name| directory.path().join(name));
+        let rows: String = (0..5000).map(|i| format!("{}.5\n", i * 37 % 5000)).collect();
+        fs::write(&input, format!("a\n{rows}")).unwrap();
+        let files = Files { input: Some(input), output: Some(output.clone()), ..Files::default() };
+        let made = |values_max| {
+            let profiled = profile(&job(files.clone(), values_max), &AtomicBool::new(false));
+            assert_eq!(profiled.unwrap().rows, 5000);
+            Reference::parse(&fs::read(&output).unwrap()).unwrap()
+        };
+        let (whole, thinned) = (made(usize::MAX), made(0));
+        let [Values::Numeric(all), Values::Numeric(some)] =
+            [&whole.inputs[0].values, &thinned.inputs[0].values]
+        else {
+            panic!("they are numbers")
+        };
+        assert_eq!((all.mean, all.std), (some.mean, some.std));
+        assert_ne!(all.edges, some.edges);
+        for (cell, count) in some.counts.iter().enumerate() {
+            // Every number and a half occurs once; the last cell has its end.
+            let last = u64::from(cell + 1 == some.counts.len());
+            let between = (some.edges[cell + 1] - some.edges[cell]) as u64;
+            assert_eq!(*count, between + last, "cell {cell}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_cannot_be_read_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("in.csv");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let writer = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || {
+                let rows: String = (0..3000).map(|i| format!("{i}.5\n")).collect();
+                // Opened to look at it, and to read it.
+                drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
+                fs::write(&pipe, format!("a\n{rows}"))
+            })
+        };
+        let files =
+            Files { input: Some(pipe), output: Some("/dev/null".into()), ..Files::default() };
+        let error = profile(&job(files, 0), &AtomicBool::new(false)).unwrap_err().to_string();
+        let _ = writer.join();
+        assert!(error.ends_with("must be read twice then; name a file"), "{error}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names = |count: usize| listed((0..count).map(|i| i.to_string()));
+        assert_eq!(names(2), "0, 1");
+        assert_eq!(names(12), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
+    }
+}

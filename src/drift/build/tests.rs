@@ -148,12 +148,16 @@ fn column(values: &[f64]) -> (Vec<Tensor>, Vec<Output>) {
 fn built(values: &[f64], block: usize, values_max: usize) -> Result<(Built, bool), BuildError> {
     let mut builder = Builder::new(&Signature::default(), &io(&["x"], &["y"]), values_max);
     let blocks: Vec<_> = values.chunks(block).map(column).collect();
-    blocks.iter().for_each(|(feeds, outputs)| builder.add(feeds, outputs));
+    for (feeds, outputs) in &blocks {
+        builder.add(feeds, outputs);
+    }
     if !builder.needs_recount() {
         return Ok((builder.finish(None)?, false));
     }
     let mut recount = builder.recount(None)?;
-    blocks.iter().for_each(|(feeds, outputs)| recount.add(feeds, outputs));
+    for (feeds, outputs) in &blocks {
+        recount.add(feeds, outputs);
+    }
     Ok((recount.finish()?, true))
 }
 

@@ -13,7 +13,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help setup build run test test-rust test-mlflow test-prometheus lint doc bench bench-micro \
-  bench-servers clean
+  bench-servers references clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,7 @@ test-mlflow: setup ## Compare with the real MLflow (skip: FLOWGATE_SKIP_DIFFEREN
 	  $(VENV)/bin/python tests/differential/differential.py; \
 	  $(VENV)/bin/python tests/client/client.py; \
 	  $(VENV)/bin/python tests/client/predict.py; \
+	  $(VENV)/bin/python -W ignore tests/client/profile.py; \
 	  $(VENV)/bin/python -W ignore tests/registry/follow.py; \
 	  $(VENV)/bin/python -W ignore tests/registry/operate.py; \
 	fi
@@ -87,6 +88,15 @@ bench-micro: setup ## How long single steps take, by criterion
 bench-servers: build ## flowgate beside its yardsticks and peers; BENCH='--list' for more
 	cargo build --release --locked --example load --example echo --example raw
 	@$(or $(PYTHON),python3) benches/run.py $(BENCH)
+
+references: setup ## Write the sample models' drift references, from their training rows
+	scripts/mlflow-venv.sh --train
+	$(VENV)/bin/python models/train.py --rows
+	cargo build --locked
+	for version in models/*/*/; do \
+	  $(TARGET)/debug/flowgate profile target/train/"$$(basename "$$(dirname "$$version")")".* \
+	    --model "$$version" --log-level warn; \
+	done
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

@@ -13,9 +13,16 @@ It belongs into the model's directory, beside the MLmodel file:
 
     mlflow.onnx.save_model(onnx_model, "model", signature=signature)
     pathlib.Path("model/drift_reference.json").write_text(text, encoding="utf-8")
-    with mlflow.start_run():
+    with mlflow.start_run() as run:
         mlflow.log_artifacts("model", "model")
-        mlflow.register_model(f"runs:/{mlflow.active_run().info.run_id}/model", "wine")
+    mlflow.register_model(f"runs:/{run.info.run_id}/model", "wine")
+
+or beside it, where the metadata name it:
+
+    mlflow.onnx.log_model(
+        onnx_model, name="model", signature=signature, extra_files=["drift_reference.json"],
+        metadata={"drift_reference": "extra_files/drift_reference.json"},
+    )
 """
 
 import hashlib

@@ -5,13 +5,16 @@
 
 Offline and deterministic: the data come from scikit-learn's bundled sets or from the seeded
 generators below, and time stamps and ids are fixed, so that a second run changes nothing. Prints
-one line of quality per model; models/README.md repeats them.
+one line of quality per model; models/README.md repeats them. The rows that each model was trained
+with are written to target/train, for `make references`; with --rows nothing else is done.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+import sys
 import uuid
 import warnings
 from pathlib import Path
@@ -35,6 +38,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 HERE = Path(__file__).resolve().parent
+ROWS = HERE.parent / "target/train"
 SEED = 20240229
 OPSET = {"": 18, "ai.onnx.ml": 3}
 CREATED = "2026-11-20 00:00:00.000000"
@@ -131,11 +135,12 @@ def wine_data(count: int = 4000) -> tuple[pd.DataFrame, np.ndarray]:
     return frame, np.clip(grade, 3.0, 9.0).to_numpy()
 
 
+def wine_split() -> list:
+    return train_test_split(*wine_data(), test_size=0.25, random_state=SEED)
+
+
 def wine_quality() -> None:
-    frame, grade = wine_data()
-    train_x, test_x, train_y, test_y = train_test_split(
-        frame, grade, test_size=0.25, random_state=SEED
-    )
+    train_x, test_x, train_y, test_y = wine_split()
     versions = {
         1: make_pipeline(StandardScaler(), Ridge(alpha=1.0)),
         2: GradientBoostingRegressor(
@@ -226,11 +231,12 @@ def churn_data(count: int = 6000) -> tuple[pd.DataFrame, np.ndarray]:
     return frame, left
 
 
+def churn_split() -> list:
+    return train_test_split(*churn_data(), test_size=0.25, random_state=SEED)
+
+
 def customer_churn() -> None:
-    frame, left = churn_data()
-    train_x, test_x, train_y, test_y = train_test_split(
-        frame, left, test_size=0.25, random_state=SEED
-    )
+    train_x, test_x, train_y, test_y = churn_split()
     settings = {
         1: {"n_estimators": 25, "max_depth": 2, "learning_rate": 0.15},
         2: {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.06, "subsample": 0.7},
@@ -328,13 +334,17 @@ def churn_graph(estimator: Pipeline, version: int, plain: list[str]) -> onnx.Mod
 FILTERS = 16
 
 
-def digits() -> None:
-    """A small convolutional network, trained here by gradient descent on scikit-learn's digits."""
+def digits_split() -> list:
     bundled = load_digits()
     images = bundled.images.astype(np.float32)[:, None]
-    train_x, test_x, train_y, test_y = train_test_split(
+    return train_test_split(
         images, bundled.target, test_size=0.25, random_state=SEED, stratify=bundled.target
     )
+
+
+def digits() -> None:
+    """A small convolutional network, trained here by gradient descent on scikit-learn's digits."""
+    train_x, test_x, train_y, test_y = digits_split()
     weights = train_network(train_x, train_y)
     scores, _ = forward(weights, windows(test_x / 16.0))
     graph = digits_graph(weights)
@@ -446,7 +456,25 @@ def digits_graph(weights: dict[str, np.ndarray]) -> onnx.ModelProto:
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
+# --- what they were trained with ------------------------------------------------------------------
+
+
+def write_rows() -> None:
+    """The training rows as `target/train/<name>.<form>`, one form of file for each model."""
+    ROWS.mkdir(parents=True, exist_ok=True)
+    wines, _, grades, _ = wine_split()
+    wines.assign(grade=grades.round(3)).to_csv(ROWS / "wine-quality.csv", index=False)
+    customers, _, left, _ = churn_split()
+    customers.assign(left=left).to_parquet(ROWS / "customer-churn.parquet", index=False)
+    images, _, _, _ = digits_split()
+    lines = (json.dumps(image.tolist()) + "\n" for image in images)
+    (ROWS / "digits.jsonl").write_text("".join(lines))
+
+
 def main() -> None:
+    write_rows()
+    if "--rows" in sys.argv[1:]:
+        return
     warnings.filterwarnings("ignore", message=".*integer column.*")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     wine_quality()

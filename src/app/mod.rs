@@ -62,7 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
-    let Invocation { command, flags, models, config, files, promotion } = invocation;
+    let Invocation { command, flags, models, config, files, reference, promotion } = invocation;
     let file = match config.or_else(|| environment.config_file()) {
         Some(path) => Some(read_file(&path).map_err(|error| {
             Failure::Usage(format!("cannot read the configuration file: {error}"))
@@ -89,10 +89,15 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
                 .to_owned(),
         ));
     }
+    if let Some(target) = reference {
+        return score::profile(&config, &environment, files, &target);
+    }
     match command {
         Command::Check => check(&config, &environment),
         Command::Predict => score::score(&config, &environment, files),
-        Command::Serve | Command::Config | Command::Promote => serve::serve(&config, &environment),
+        Command::Serve | Command::Config | Command::Promote | Command::Profile => {
+            serve::serve(&config, &environment)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::setting::{self, Setting};
 use crate::model::{Selector, Stage, VersionId};
-use crate::predict::{Files, Format};
+use crate::predict::{Files, Format, ReferenceTarget};
 
 /// What the user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub struct Invocation {
     pub models: Vec<String>,
     /// `--config`.
     pub config: Option<PathBuf>,
-    /// What `predict` alone has.
+    /// What `predict` and `profile` have.
     pub files: Files,
+    /// What `profile` alone has; `None` for others.
+    pub reference: Option<ReferenceTarget>,
     /// What `promote` alone has; `None` for others.
     pub promotion: Option<Promotion>,
 }
@@ -42,6 +44,7 @@ pub struct Promotion {
 pub enum Command {
     Serve,
     Predict,
+    Profile,
     Promote,
     Check,
     Config,
@@ -50,6 +53,7 @@ pub enum Command {
 const COMMANDS: &[(&str, Command, &str)] = &[
     ("serve", Command::Serve, "Serve MLflow ONNX models: the MLflow scoring protocol on one port"),
     ("predict", Command::Predict, "Score the rows of a file into another file, of any size"),
+    ("profile", Command::Profile, "Write what drift is measured against, from training data"),
     ("promote", Command::Promote, "Give a stage or an alias to a version, so that it serves"),
     ("check", Command::Check, "Load and warm up models, print a verdict for each, and end"),
     ("config", Command::Config, "Print the effective configuration, ready for --config"),
@@ -80,9 +84,18 @@ pub fn parse_command(
     let models = matches.try_get_many::<String>("models").ok().flatten();
     let models = models.unwrap_or_default().cloned().collect();
     let config = text(matches, "config").map(PathBuf::from);
-    let files = if command == Command::Predict { files(matches) } else { Files::default() };
+    let files = match command {
+        Command::Predict => Files {
+            output: path(matches, "output-path"),
+            output_format: format(matches, "output-type"),
+            ..files(matches, "input-path")
+        },
+        Command::Profile => files(matches, "data"),
+        Command::Serve | Command::Promote | Command::Check | Command::Config => Files::default(),
+    };
+    let reference = (command == Command::Profile).then(|| reference(matches));
     let promotion = (command == Command::Promote).then(|| promotion(matches));
-    Ok(Invocation { command, flags, models, config, files, promotion })
+    Ok(Invocation { command, flags, models, config, files, reference, promotion })
 }
 
 /// A flag's text; `None` where it was not given, or where the command has no such flag.
@@ -90,17 +103,30 @@ fn text(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.try_get_one::<String>(name).ok().flatten().cloned()
 }
 
-fn files(matches: &ArgMatches) -> Files {
-    let path = |name: &str| {
-        matches.get_one::<PathBuf>(name).filter(|path| path.as_os_str() != "-").cloned()
-    };
-    let format = |name: &str| text(matches, name).and_then(|name| Format::from_name(&name));
+/// The rows to read, which both commands name alike.
+fn files(matches: &ArgMatches, input: &str) -> Files {
     Files {
-        input: path("input-path"),
-        input_format: format("content-type"),
-        output: path("output-path"),
-        output_format: format("output-type"),
+        input: path(matches, input),
+        input_format: format(matches, "content-type"),
         rows_per_batch: matches.get_one::<NonZeroUsize>("rows-per-batch").copied(),
+        ..Files::default()
+    }
+}
+
+/// A file; `None` for a standard stream.
+fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>(name).filter(|path| path.as_os_str() != "-").cloned()
+}
+
+fn format(matches: &ArgMatches, name: &str) -> Option<Format> {
+    text(matches, name).and_then(|name| Format::from_name(&name))
+}
+
+fn reference(matches: &ArgMatches) -> ReferenceTarget {
+    match (matches.contains_id("output-path"), path(matches, "output-path")) {
+        (false, _) => ReferenceTarget::Model,
+        (true, None) => ReferenceTarget::StandardOutput,
+        (true, Some(path)) => ReferenceTarget::File(path),
     }
 }
 
@@ -120,6 +146,7 @@ fn promotion(matches: &ArgMatches) -> Promotion {
 fn command_line() -> clap::Command {
     let commands = COMMANDS.iter().map(|(name, command, about)| match command {
         Command::Predict => predict(bare(name, about)),
+        Command::Profile => profile(bare(name, about)),
         Command::Promote => promote(bare(name, about)),
         Command::Serve | Command::Check | Command::Config => subcommand(bare(name, about)),
     });
@@ -152,46 +179,70 @@ fn subcommand(bare: clap::Command) -> clap::Command {
 }
 
 fn predict(bare: clap::Command) -> clap::Command {
-    let arg = |short, long: &'static str, value, help: &'static str| {
-        Arg::new(long).short(short).long(long).value_name(value).help(help)
-    };
-    let path = value_parser!(PathBuf);
-    bare.arg(Arg::new("models").short('m').long("model-uri").value_name("DIR").required(true).help(
-        "A model directory, one model's folder of a directory registry, or a model of an \
-                 MLflow registry: models:/NAME@ALIAS, models:/NAME/STAGE, ...",
+    bare.arg(model('m', "model-uri"))
+        .arg(file('i', "input-path", "Rows to score; `-` or nothing is standard input"))
+        .arg(file('o', "output-path", "Where to; `-` or nothing is standard output"))
+        .args(reading())
+        .arg(
+            Arg::new("output-type")
+                .long("output-type")
+                .value_name("TYPE")
+                .value_parser(PossibleValuesParser::new(Format::CHOICES))
+                .help("Form of the output [default: by its ending, else json]"),
+        )
+        .args(settings_of(concerns_predict))
+}
+
+fn profile(bare: clap::Command) -> clap::Command {
+    bare.arg(
+        Arg::new("data")
+            .value_name("TRAIN")
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+            .help("The model's training data, as a scoring reads rows; `-` is standard input"),
+    )
+    .arg(model('m', "model"))
+    .arg(file(
+        'o',
+        "output-path",
+        "Where to; `-` is standard output [default: drift_reference.json in the model's \
+         directory, or standard output where that is not on this machine]",
     ))
-    .arg(
-        arg('i', "input-path", "FILE", "Rows to score; `-` or nothing is standard input")
-            .value_parser(path.clone()),
+    .args(reading())
+    .args(settings_of(concerns_predict))
+}
+
+fn model(short: char, long: &'static str) -> Arg {
+    Arg::new("models").short(short).long(long).value_name("DIR").required(true).help(
+        "A model directory, one model's folder of a directory registry, or a model of an MLflow \
+         registry: models:/NAME@ALIAS, models:/NAME/STAGE, ...",
     )
-    .arg(
-        arg('o', "output-path", "FILE", "Where to; `-` or nothing is standard output")
-            .value_parser(path),
-    )
-    .arg(
-        arg('t', "content-type", "TYPE", "Form of the input [default: by its ending, else json]")
-            .value_parser(PossibleValuesParser::new(Format::CHOICES)),
-    )
-    .arg(
-        Arg::new("output-type")
-            .long("output-type")
+}
+
+fn file(short: char, long: &'static str, help: &'static str) -> Arg {
+    let path = value_parser!(PathBuf);
+    Arg::new(long).short(short).long(long).value_name("FILE").value_parser(path).help(help)
+}
+
+/// How rows are read.
+fn reading() -> [Arg; 2] {
+    [
+        Arg::new("content-type")
+            .short('t')
+            .long("content-type")
             .value_name("TYPE")
             .value_parser(PossibleValuesParser::new(Format::CHOICES))
-            .help("Form of the output [default: by its ending, else json]"),
-    )
-    .arg(
+            .help("Form of the input [default: by its ending, else json]"),
         Arg::new("rows-per-batch")
             .long("rows-per-batch")
             .value_name("ROWS")
             .value_parser(value_parser!(NonZeroUsize))
             .help("Rows that are scored together [default: 1000, or the model's own batch]"),
-    )
-    .args(
-        setting::ALL
-            .iter()
-            .filter(|setting| concerns_predict(setting))
-            .map(|setting| flag(setting)),
-    )
+    ]
+}
+
+fn settings_of(concerns: fn(&Setting) -> bool) -> impl Iterator<Item = Arg> {
+    setting::ALL.iter().filter(move |setting| concerns(setting)).map(|setting| flag(setting))
 }
 
 fn promote(bare: clap::Command) -> clap::Command {
@@ -217,7 +268,7 @@ fn promote(bare: clap::Command) -> clap::Command {
     )
     .arg(Arg::new("alias").long("alias").value_name("ALIAS").help("The alias to point at it"))
     .group(ArgGroup::new("to").args(["stage", "alias"]).required(true))
-    .args(setting::ALL.iter().filter(|setting| concerns_promote(setting)).map(|one| flag(one)))
+    .args(settings_of(concerns_promote))
 }
 
 /// Settings that tell where a registry is.
@@ -307,6 +358,26 @@ mod tests {
         for bad in ["-i x", "-m a -t xml", "-m a --rows-per-batch 0", "-m a --port 1", "-m a b"] {
             let line = format!("flowgate predict {bad}");
             assert_eq!(parse_command(line.split(' ')).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_profile_goes_into_the_model_unless_it_is_told_otherwise() {
+        let profile = |line: &str| {
+            parse_command(format!("flowgate profile {line}").split(' '))
+                .map(|i| (i.models, i.files.input, i.reference.unwrap()))
+        };
+        let from = |input: Option<&str>, to| (vec!["m".to_owned()], input.map(PathBuf::from), to);
+        let [a, file] = [Some("a.csv"), Some("b.json")];
+        let to_file = ReferenceTarget::File(file.map(PathBuf::from).unwrap());
+        assert_eq!(profile("a.csv --model m").unwrap(), from(a, ReferenceTarget::Model));
+        assert_eq!(profile("-m m a.csv -o b.json").unwrap(), from(a, to_file));
+        assert_eq!(
+            profile("- -m m -o - -t csv").unwrap(),
+            from(None, ReferenceTarget::StandardOutput)
+        );
+        for bad in ["a.csv", "--model m", "a.csv b.csv -m m", "a.csv -m m --output-type csv"] {
+            assert!(profile(bad).is_err(), "{bad}");
         }
     }
 }

@@ -26,6 +26,9 @@ pub enum PredictError {
     /// The target cannot be written.
     #[error("cannot write {output}: {cause}")]
     Write { output: String, cause: io::Error },
+    /// The rows make no drift reference.
+    #[error("{input} makes no reference: {reason}")]
+    Reference { input: String, reason: String },
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

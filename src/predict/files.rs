@@ -21,6 +21,15 @@ pub struct Files {
     pub rows_per_batch: Option<NonZeroUsize>,
 }
 
+/// Where a drift reference goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferenceTarget {
+    /// Into the model's directory, if it is one on this machine, else to standard output.
+    Model,
+    StandardOutput,
+    File(PathBuf),
+}
+
 /// The forms of both files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -34,16 +43,24 @@ impl Files {
     /// # Errors
     /// An ending that says nothing; Parquet from standard input.
     pub fn forms(&self) -> Result<Forms, PredictError> {
-        let input = form(self.input_format, self.input.as_deref(), "-t")?;
+        let input = self.input_form()?;
         let output = form(self.output_format, self.output.as_deref(), "--output-type")?;
+        Ok(Forms { input, output })
+    }
+
+    /// The form of the input alone.
+    ///
+    /// # Errors
+    /// An ending that says nothing; Parquet from standard input.
+    pub fn input_form(&self) -> Result<Format, PredictError> {
+        let input = form(self.input_format, self.input.as_deref(), "-t")?;
         if input == Format::Parquet && self.input.is_none() {
             return Err(PredictError::Usage(
-                "Parquet is read from its end, which standard input has not got; name a file \
-                 with -i"
+                "Parquet is read from its end, which standard input has not got; name a file"
                     .to_owned(),
             ));
         }
-        Ok(Forms { input, output })
+        Ok(input)
     }
 }
 

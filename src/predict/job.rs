@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 
-use super::block::{BlockLimits, Source};
+use super::block::{Block, BlockLimits, Source};
 use super::csv::CsvSource;
 use super::error::PredictError;
 use super::files::{Files, Forms};
@@ -21,10 +21,10 @@ use super::parquet::ParquetSource;
 use super::pipeline::Pipeline;
 use super::progress::Progress;
 use super::scorer::Scorer;
-use super::sink::Sink;
+use super::sink::{Scored, Sink};
 use super::target::Target;
 use crate::backend::{Backend, LoadError, LoadSpec, LoadedModel};
-use crate::model::{GraphIo, Provider, Signature};
+use crate::model::{GraphIo, Provider, Schema, Signature};
 use crate::store::ModelDir;
 use crate::tensor::Dim;
 
@@ -92,19 +92,9 @@ pub fn load(
 /// # Errors
 /// The first fault, in the order of the rows. The target has not appeared then.
 pub fn run(job: Job, stop: &AtomicBool) -> Result<Summary, PredictError> {
-    let bytes_read = Arc::new(AtomicU64::new(0));
-    let bytes = input_bytes(job.files.input.as_deref())?;
-    let mut source = open(&job, Arc::clone(&bytes_read))?;
     let Job { model, signature, files, forms, threads } = job;
-    let name = name_of(files.input.as_deref());
-    let inferred = match signature.inputs {
-        Some(_) => None,
-        None => source
-            .sample()?
-            .map(|frame| declare(&frame))
-            .transpose()
-            .map_err(|reason| PredictError::Input { input: name.clone(), reason })?,
-    };
+    let Reading { source, scorer, bytes, bytes_read } =
+        Reading::open(&files, forms.input, Arc::clone(&model), signature)?;
     let output = files
         .output
         .as_deref()
@@ -112,9 +102,8 @@ pub fn run(job: Job, stop: &AtomicBool) -> Result<Summary, PredictError> {
     let write = |cause| PredictError::Write { output: output.clone(), cause };
     let target = Target::open(files.output.as_deref()).map_err(write)?;
     let mut sink = Sink::new(target, forms.output, model.io());
-    let scorer = Scorer::new(name, model, signature, inferred);
-    let pipeline =
-        Pipeline::start(source, scorer, forms.output, threads).map_err(PredictError::Thread)?;
+    let score = move |block: &Block| Ok(Scored::new(scorer.score(block)?, forms.output));
+    let pipeline = Pipeline::start(source, threads, score).map_err(PredictError::Thread)?;
     let mut progress = Progress::start(bytes, bytes_read);
     pipeline.drive(stop, |scored| {
         if !sink.fits(&scored) {
@@ -131,7 +120,45 @@ pub fn run(job: Job, stop: &AtomicBool) -> Result<Summary, PredictError> {
     Ok(Summary { rows: progress.rows(), elapsed: progress.elapsed(), output })
 }
 
-/// Size of the input, if it is a file that has one.
+/// An input that is open, and what scores it.
+pub(super) struct Reading {
+    pub(super) source: Box<dyn Source>,
+    pub(super) scorer: Scorer,
+    /// Size of the input, if it is a file that has one.
+    pub(super) bytes: Option<u64>,
+    pub(super) bytes_read: Arc<AtomicU64>,
+}
+
+impl Reading {
+    /// Opens the input and looks at its first rows, where the model does not say what they are.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its first rows have no type.
+    pub(super) fn open(
+        files: &Files,
+        form: Format,
+        model: Arc<dyn LoadedModel>,
+        signature: Signature,
+    ) -> Result<Self, PredictError> {
+        let path = files.input.as_deref();
+        let (name, bytes) = (name_of(path), input_bytes(path)?);
+        let bytes_read = Arc::new(AtomicU64::new(0));
+        let limits = limits(files.rows_per_batch, model.io());
+        let schema = signature.inputs.as_ref();
+        let mut source = open(path, form, limits, schema, &bytes_read)?;
+        let inferred = match schema {
+            Some(_) => None,
+            None => source
+                .sample()?
+                .map(|frame| declare(&frame))
+                .transpose()
+                .map_err(|reason| PredictError::Input { input: name.clone(), reason })?,
+        };
+        let scorer = Scorer::new(name, model, signature, inferred);
+        Ok(Self { source, scorer, bytes, bytes_read })
+    }
+}
+
 fn input_bytes(path: Option<&Path>) -> Result<Option<u64>, PredictError> {
     let Some(path) = path else { return Ok(None) };
     let metadata = open_file(path)?
@@ -140,15 +167,19 @@ fn input_bytes(path: Option<&Path>) -> Result<Option<u64>, PredictError> {
     Ok(metadata.is_file().then_some(metadata.len()))
 }
 
-fn open(job: &Job, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn Source>, PredictError> {
-    let limits = limits(job.files.rows_per_batch, job.model.io());
-    let schema = job.signature.inputs.as_ref();
-    let path = job.files.input.as_deref();
-    if let (Format::Parquet, Some(path)) = (job.forms.input, path) {
+fn open(
+    path: Option<&Path>,
+    form: Format,
+    limits: BlockLimits,
+    schema: Option<&Schema>,
+    bytes_read: &Arc<AtomicU64>,
+) -> Result<Box<dyn Source>, PredictError> {
+    let bytes_read = Arc::clone(bytes_read);
+    if let (Format::Parquet, Some(path)) = (form, path) {
         return Ok(Box::new(ParquetSource::open(path, limits, schema, bytes_read)?));
     }
     let (input, inputs) = (Input::open(path, bytes_read)?, Inputs::of(schema));
-    Ok(match job.forms.input {
+    Ok(match form {
         Format::Csv => Box::new(CsvSource::new(input, limits)),
         Format::Json => Box::new(JsonSource::document(input, limits, inputs)),
         Format::JsonLines => Box::new(JsonSource::lines(input, limits, inputs)),

@@ -8,7 +8,8 @@
 //!
 //! In reading order: `job` puts the parts together; an `input` becomes `block`s (`csv`,
 //! `json`, `parquet`); `scorer` makes outputs of them, `columns` typed columns of these,
-//! `text` and `sink` write them. `pipeline` has the threads.
+//! `text` and `sink` write them. `pipeline` has the threads. `profile` reads alike, and makes a
+//! drift reference of the rows.
 
 mod block;
 mod columns;
@@ -22,6 +23,7 @@ mod job;
 mod json;
 mod parquet;
 mod pipeline;
+mod profile;
 mod progress;
 mod scorer;
 mod sink;
@@ -29,8 +31,10 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unknown;
 
 pub use error::PredictError;
-pub use files::{Files, Forms};
+pub use files::{Files, Forms, ReferenceTarget};
 pub use format::Format;
 pub use job::{Job, Summary, load, run};
+pub use profile::{HELD_VALUES_MAX, ProfileJob, Profiled, profile};

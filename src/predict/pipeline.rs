@@ -14,9 +14,6 @@ use flume::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::block::{Block, Source};
 use super::error::PredictError;
-use super::format::Format;
-use super::scorer::Scorer;
-use super::sink::Scored;
 
 /// Blocks that wait for each scoring thread, or for the writer: enough to keep both busy.
 const LOOK_AHEAD: usize = 2;
@@ -27,44 +24,43 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 /// Time for the runs of a graph that are under way when the rest is given up.
 const SETTLE: Duration = Duration::from_secs(5);
 
-type Reply = Result<Scored, PredictError>;
+type Reply<T> = Result<T, PredictError>;
 
-/// A run under way.
-pub(super) struct Pipeline {
-    results: Receiver<Receiver<Reply>>,
+/// A run under way, which makes a `T` of every block.
+pub(super) struct Pipeline<T> {
+    results: Receiver<Receiver<Reply<T>>>,
     /// Ends the threads early; theirs alone, since the one who asks may go on to use his.
     abandoned: Arc<AtomicBool>,
     reader: JoinHandle<()>,
     scorers: Vec<JoinHandle<()>>,
 }
 
-struct Work {
+struct Work<T> {
     block: Block,
-    reply: Sender<Reply>,
+    reply: Sender<Reply<T>>,
 }
 
-impl Pipeline {
-    /// Starts the threads `read` and `infer-0`, `infer-1`, ...
+impl<T: Send + 'static> Pipeline<T> {
+    /// Starts the threads `read` and `infer-0`, `infer-1`, ..., which `score` blocks.
     ///
     /// # Errors
     /// When the system refuses a thread.
     pub(super) fn start(
         source: Box<dyn Source>,
-        scorer: Scorer,
-        format: Format,
         threads: usize,
+        score: impl Fn(&Block) -> Reply<T> + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (queue, inbox) = bounded::<Work>(threads);
+        let (queue, inbox) = bounded::<Work<T>>(threads);
         let (order, results) = bounded(threads * LOOK_AHEAD);
         let abandoned = Arc::new(AtomicBool::new(false));
-        let scorer = Arc::new(scorer);
+        let score = Arc::new(score);
         let scorers = (0..threads)
             .map(|i| {
-                let (inbox, scorer) = (inbox.clone(), Arc::clone(&scorer));
+                let (inbox, score) = (inbox.clone(), Arc::clone(&score));
                 let abandoned = Arc::clone(&abandoned);
                 Builder::new()
                     .name(format!("infer-{i}"))
-                    .spawn(move || score(&inbox, &scorer, format, &abandoned))
+                    .spawn(move || score_all(&inbox, &*score, &abandoned))
             })
             .collect::<io::Result<Vec<_>>>()?;
         let stop = Arc::clone(&abandoned);
@@ -81,7 +77,7 @@ impl Pipeline {
     pub(super) fn drive(
         self,
         stop: &AtomicBool,
-        mut write: impl FnMut(Scored) -> Result<(), PredictError>,
+        mut write: impl FnMut(T) -> Result<(), PredictError>,
     ) -> Result<(), PredictError> {
         let result = loop {
             let scored = match wait(&self.results, stop) {
@@ -140,10 +136,10 @@ fn wait<T>(from: &Receiver<T>, stop: &AtomicBool) -> Result<T, Ended> {
 }
 
 /// Body of the reading thread.
-fn read(
+fn read<T>(
     mut source: Box<dyn Source>,
-    queue: &Sender<Work>,
-    order: &Sender<Receiver<Reply>>,
+    queue: &Sender<Work<T>>,
+    order: &Sender<Receiver<Reply<T>>>,
     abandoned: &AtomicBool,
 ) {
     while !abandoned.load(Ordering::Relaxed) {
@@ -172,12 +168,15 @@ fn read(
 }
 
 /// Body of a scoring thread.
-fn score(inbox: &Receiver<Work>, scorer: &Scorer, format: Format, abandoned: &AtomicBool) {
+fn score_all<T>(
+    inbox: &Receiver<Work<T>>,
+    score: impl Fn(&Block) -> Reply<T>,
+    abandoned: &AtomicBool,
+) {
     while let Ok(Work { block, reply }) = inbox.recv() {
         if abandoned.load(Ordering::Relaxed) {
             continue;
         }
-        let scored = scorer.score(&block).map(|batch| Scored::new(batch, format));
-        let _ = reply.send(scored);
+        let _ = reply.send(score(&block));
     }
 }

@@ -10,6 +10,7 @@ use super::error::PredictError;
 use super::inferred::check_records;
 use crate::backend::{LoadedModel, RunError};
 use crate::model::{Output, Schema, Signature};
+use crate::tensor::Tensor;
 use crate::wire::invocations::json::{self, JsonError};
 use crate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
 
@@ -23,6 +24,13 @@ pub(super) struct Scorer {
     scoring: Scoring,
     /// Types that the first rows gave, where the model declares none.
     inferred: Option<Schema>,
+}
+
+/// A block as the graph sees it.
+pub(super) struct Observed {
+    pub(super) feeds: Vec<Tensor>,
+    pub(super) outputs: Vec<Output>,
+    pub(super) rows: usize,
 }
 
 impl Scorer {
@@ -48,20 +56,40 @@ impl Scorer {
     /// # Errors
     /// The first row that is refused, or a model whose outputs are not one a row.
     pub(super) fn score(&self, block: &Block) -> Result<RecordBatch, PredictError> {
+        let (outputs, rows) = self.run(block, |_| {})?;
+        to_columns(self.model.io(), outputs, rows).map_err(PredictError::Output)
+    }
+
+    /// What goes into the graph and what comes out of it for the rows of a block.
+    ///
+    /// # Errors
+    /// The first row that is refused.
+    pub(super) fn observe(&self, block: &Block) -> Result<Observed, PredictError> {
+        let mut feeds = Vec::new();
+        let (outputs, rows) = self.run(block, |decoded| feeds = decoded.to_vec())?;
+        Ok(Observed { feeds, outputs, rows })
+    }
+
+    /// All rows of a block. `see` sees what goes into the graph.
+    fn run(
+        &self,
+        block: &Block,
+        see: impl FnOnce(&[Tensor]),
+    ) -> Result<(Vec<Output>, usize), PredictError> {
         let rows = block.rows.len();
-        match self.attempt(&block.rows, rows) {
-            Ok((outputs, rows)) => {
-                to_columns(self.model.io(), outputs, rows).map_err(PredictError::Output)
-            }
-            Err(reason) => Err(match rows {
-                Some(rows) => self.blame(block, rows, reason),
-                None => self.input_fault(reason),
-            }),
-        }
+        self.attempt(&block.rows, rows, see).map_err(|reason| match rows {
+            Some(rows) => self.blame(block, rows, reason),
+            None => self.input_fault(reason),
+        })
     }
 
     /// The first `count` rows through decoder and graph, or all of a document.
-    fn attempt(&self, rows: &Rows, count: Option<usize>) -> Result<(Vec<Output>, usize), String> {
+    fn attempt(
+        &self,
+        rows: &Rows,
+        count: Option<usize>,
+        see: impl FnOnce(&[Tensor]),
+    ) -> Result<(Vec<Output>, usize), String> {
         let body = rows.body(count.unwrap_or_default()).map_err(|error| error.to_string())?;
         if let Some(schema) = self.inferred.as_ref().filter(|_| rows.json(0).is_some()) {
             check_records(&body, schema)?;
@@ -74,6 +102,7 @@ impl Scorer {
         if count == Some(0) {
             return Ok((Vec::new(), 0));
         }
+        see(&decoded.feeds);
         let outputs = self.model.run(decoded.feeds).map_err(|error| match error {
             RunError::Input { .. } => error.to_string(),
             RunError::Failed(cause) => format!("the model fails: {cause}"),
@@ -85,14 +114,14 @@ impl Scorer {
     /// from its start that is refused too.
     fn blame(&self, block: &Block, rows: usize, reason: String) -> PredictError {
         if block.rows.has_head()
-            && let Err(reason) = self.attempt(&block.rows, Some(0))
+            && let Err(reason) = self.attempt(&block.rows, Some(0), |_| {})
         {
             return self.input_fault(reason);
         }
         let (mut good, mut bad, mut reason) = (0, rows, reason);
         while bad - good > 1 {
             let middle = usize::midpoint(good, bad);
-            match self.attempt(&block.rows, Some(middle)) {
+            match self.attempt(&block.rows, Some(middle), |_| {}) {
                 Ok(_) => good = middle,
                 Err(why) => (bad, reason) = (middle, why),
             }

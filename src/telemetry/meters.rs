@@ -349,9 +349,9 @@ mod tests {
             drop(meters.lease(id(version)));
         }
         let text = exposition.text();
-        let ok = text.lines().filter(|line| {
-            line.starts_with("flowgate_requests_total{") && line.contains("\"ok\"")
-        });
+        let ok = text
+            .lines()
+            .filter(|line| line.starts_with("flowgate_requests_total{") && line.contains("\"ok\""));
         assert_eq!(ok.count(), RETIRED_MAX);
         assert!(text.contains("version=\"40\"") && !text.contains("version=\"24\""), "{text}");
     }

@@ -11,6 +11,7 @@ mod http;
 mod metrics_docs;
 mod overload;
 mod predict;
+mod profile;
 mod promotion;
 mod shutdown;
 mod start;

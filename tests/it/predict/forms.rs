@@ -18,7 +18,7 @@ use super::files::{
 fn every_form_in_and_out_holds_the_same_predictions() {
     let place = wines(250);
     place.score(WINE, "in.csv", "want.jsonl", &[]);
-    // As the graph computed them: serde_json does not read every double to its last digit.
+    // As the graph computed them.
     let single = |value: &Json| value["quality"].as_f64().unwrap() as f32;
     let want: Vec<f32> = place
         .read("want.jsonl")

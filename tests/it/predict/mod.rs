@@ -1,5 +1,5 @@
 //! `flowgate predict` as its users see it: files in, files out, exit codes.
 
 mod faults;
-mod files;
+pub(crate) mod files;
 mod forms;

@@ -64,7 +64,8 @@ def _features(tensors, rows, columns, features_max, classes):
         if isinstance(values, list) and values and isinstance(values[0], dict):  # of a ZipMap
             values = [[float(score) for score in row.values()] for row in values]
         values = np.asarray(values)
-        kind = {"f": "float", "i": "whole", "u": "whole", "b": "flag"}.get(values.dtype.kind, "text")
+        kinds = {"f": "float", "i": "whole", "u": "whole", "b": "flag"}
+        kind = kinds.get(values.dtype.kind, "text")
         if len(values) != rows or values.size == 0:
             continue
         table = values.reshape(rows, -1)

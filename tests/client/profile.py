@@ -98,7 +98,8 @@ def same_bytes(model: Path, scratch: Path, random: np.random.Generator) -> None:
 
 def difference(got: str, wanted: str) -> str:
     at = next((i for i, pair in enumerate(zip(got, wanted)) if pair[0] != pair[1]), 0)
-    return f"byte {at}: {got[max(at - 60, 0) : at + 60]!r}, not {wanted[max(at - 60, 0) : at + 60]!r}"
+    near = slice(max(at - 60, 0), at + 60)
+    return f"byte {at}: {got[near]!r}, not {wanted[near]!r}"
 
 
 def logged(scratch: Path, random: np.random.Generator) -> None:

@@ -54,6 +54,7 @@ def scenarios(choices: Choices) -> list[Scenario]:
         promotion(),
         start_up(),
         memory(),
+        watched(),
         overload("forest", 32),
         overload("mlp", 1),
         *(variants(model, choices.variants) for model in ("linear", "mlp") if choices.variants),
@@ -73,6 +74,32 @@ def tiny(model: str) -> Scenario:
         (
             Figure("requests/s over the echo's", ratio("flowgate", "echo"), Goal(least=0.85), "x"),
             Figure("server CPU a request beyond the echo's", added, Goal(most=2.0), "us"),
+        ),
+    )  # fmt: skip
+
+
+def watched() -> Scenario:
+    """What metrics and drift cost. Requests are always counted, so what that costs shows beside a
+    build that does not: the one that FLOWGATE_BASE_BIN names, if any."""
+    names = ("flowgate", "flowgate-unwatched", "flowgate-base")
+
+    def measure(stage: Stage) -> Round:
+        return present({name: stage.load(name, "wine", Load(64)) for name in names})
+
+    def cpu(each: Round, name: str, over: str) -> float:
+        return each[name].cpu_us / each[over].cpu_us
+
+    return Scenario(
+        "watched-wine", "wine, 1 row, c64: counted and compared with its reference, or not", measure,
+        (
+            Figure("requests/s with drift over without",
+                   ratio("flowgate", "flowgate-unwatched"), Goal(least=0.98), "x"),
+            Figure("server CPU a request with drift over without",
+                   lambda each: cpu(each, "flowgate", "flowgate-unwatched"), Goal(most=1.02), "x"),
+            Figure("requests/s with metrics over a build without",
+                   ratio("flowgate-unwatched", "flowgate-base"), Goal(least=0.98), "x"),
+            Figure("server CPU a request with metrics over a build without",
+                   lambda each: cpu(each, "flowgate-unwatched", "flowgate-base"), Goal(most=1.02), "x"),
         ),
     )  # fmt: skip
 

@@ -9,9 +9,11 @@ import shlex
 import urllib.request
 from pathlib import Path
 
-from peers.process import free_port
+from peers.process import ServerFailed, free_port
 from peers.server import MODELS, ROOT, Running, Server, run
 
+# The variable that names a build in place of the usual one.
+OWN_BUILD = "FLOWGATE_BIN"
 # A file in its home that says where it listens for operators.
 ADMIN_PORT = "admin_port"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -21,19 +23,26 @@ class Flowgate(Server):
     """The release build, or the one that FLOWGATE_BIN names, with defaults and some flags."""
 
     def __init__(
-        self, name: str = "flowgate", flags: str = "", prefix: tuple[str, ...] = ()
+        self,
+        name: str = "flowgate",
+        flags: str = "",
+        prefix: tuple[str, ...] = (),
+        variable: str = OWN_BUILD,
     ) -> None:
-        """`prefix`: words of a command that runs it."""
+        """`prefix`: words of a command that runs it. `variable` names another build."""
         self.name = name
         self.title = f"flowgate `{flags}`" if flags else "flowgate, its defaults"
         if prefix:
             self.title += f", by `{shlex.join(prefix)}`"
         self._prefix = prefix
         self._flags = shlex.split(flags)
-        self._binary = Path(os.environ.get("FLOWGATE_BIN", TARGET / "release/flowgate")).resolve()
+        self._binary = Path(os.environ.get(variable, TARGET / "release/flowgate")).resolve()
+        self._variable = variable
         self._library = ""
 
     def install(self) -> None:
+        if self._variable != OWN_BUILD and self._variable not in os.environ:
+            raise ServerFailed(f"{self._variable} names no build")
         self._library = onnxruntime_library()
 
     def version(self) -> str:

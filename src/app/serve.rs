@@ -83,22 +83,17 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     if let Some(secret) = secret {
         view = view.with_webhook(webhook(secret, &registered, &polls));
     }
-    let view = Arc::new(view);
     let serving = Serving {
         config,
         table: manager.table(),
         pool: Arc::clone(&pool),
-        view,
+        view: Arc::new(view),
         messages: messages.clone(),
         meters: watching.meters,
     };
 
     let readers = Readers::default();
-    let follow_options = FollowOptions {
-        interval: config.registry.poll_interval,
-        time_max: POLL_TIME_MAX.max(config.registry.poll_interval),
-        readers: readers.clone(),
-    };
+    let follow_options = follow_options(config, &readers);
     System::new().block_on(async {
         let admin = open_admin(config.admin.as_ref(), &serving.view)?;
         let mut stop = StopSignals::new().map_err(server_failed)?;
@@ -124,6 +119,11 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
 
     join(&pool, &readers);
     Ok(ExitCode::SUCCESS)
+}
+
+fn follow_options(config: &Config, readers: &Readers) -> FollowOptions {
+    let interval = config.registry.poll_interval;
+    FollowOptions { interval, time_max: POLL_TIME_MAX.max(interval), readers: readers.clone() }
 }
 
 fn start_manager(options: ManagerOptions) -> Result<(Manager, Sender<Message>), Failure> {

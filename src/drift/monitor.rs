@@ -12,9 +12,6 @@ use super::tap::{Block, Tap};
 use super::watch::Watch;
 use super::{DriftOptions, Feature, Part, Reference, Values};
 
-/// Values that learning a reference holds at most: 128 MiB.
-const LEARNED_VALUES_MAX: usize = 16 << 20;
-
 /// Where a reference comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -126,7 +123,8 @@ impl Monitor {
         io: &GraphIo,
         rows: usize,
     ) -> Self {
-        let builder = Box::new(Builder::new(signature, io, LEARNED_VALUES_MAX));
+        // The number of rows is the bound: there is no second look at them.
+        let builder = Box::new(Builder::new(signature, io, usize::MAX));
         let work = Work::Learn { builder, io: io.clone(), rows };
         let state = State { basis: Basis::None(NoReference::Learning), work };
         Self { id, options, tap: Some(Arc::default()), state: Mutex::new(state) }
@@ -197,8 +195,8 @@ impl Monitor {
         match builder.finish(None) {
             Ok(built) => {
                 let reference = built.reference;
-                tracing::info!(model = %self.id, rows = reference.rows, "learned a drift reference");
                 let rows = reference.rows;
+                tracing::info!(model = %self.id, rows, "learned a drift reference");
                 state.basis =
                     Basis::Reference { origin: Origin::Live, digest: String::new(), rows };
                 state.work = Work::Watch(Box::new(Watch::new(reference, &io, &self.options)));

@@ -2,14 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
+
+use crate::drift::{FILE_NAME, REFERENCE_BYTES_MAX};
 use crate::model::{ModelName, VersionId};
-use crate::source::{Aspired, Client, ObjectDir, ObjectOptions, Origin, ProxyDir};
+use crate::source::{Aspired, Client, ObjectDir, ObjectOptions, Origin, ProxyDir, RetryPolicy};
 use crate::store::{
-    About, Cache, CacheKey, FetchError, Held, LastKnown, Quarantined, RemoteError, without_secrets,
+    About, Cache, CacheKey, FetchError, Held, LastKnown, Quarantined, ReferenceFile, RemoteError,
+    without_secrets,
 };
+
+/// A run's drift reference is waited for so long.
+const REFERENCE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Longest text of an error, in characters.
 const TEXT_CHARS_MAX: usize = 500;
@@ -106,6 +114,40 @@ impl Fetcher {
             cache.fetch(&key, &about, &ObjectDir::open(uri, &self.objects)?, progress).await?
         };
         Ok(Fetched { dir: held.dir().to_owned(), held: Some(held) })
+    }
+
+    /// The drift reference that the run of a model logged beside it, if there is one to be had: a
+    /// version without it serves all the same.
+    pub async fn run_reference(&self, dir: &Path, run_id: &str) -> ReferenceFile {
+        let of_files = ReferenceFile::of_run(dir, run_id);
+        let Some(client) = self.client.as_ref().filter(|_| of_files == ReferenceFile::Absent)
+        else {
+            return of_files;
+        };
+        let client = client.with_retry(RetryPolicy::NEVER);
+        let read = async {
+            let mut pieces = client.run_file(run_id, FILE_NAME).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = pieces.try_next().await? {
+                bytes.extend_from_slice(&piece);
+                if bytes.len() > REFERENCE_BYTES_MAX {
+                    break;
+                }
+            }
+            Ok::<_, RemoteError>(bytes)
+        };
+        match tokio::time::timeout(REFERENCE_TIME_MAX, read).await {
+            Ok(Ok(bytes)) => ReferenceFile::from_run(bytes),
+            // Most runs have none, and servers say so in different ways.
+            Ok(Err(error)) => {
+                tracing::debug!(run_id, %error, "the run has no drift reference");
+                ReferenceFile::Absent
+            }
+            Err(_elapsed) => {
+                tracing::warn!(run_id, "the run's drift reference did not come in time");
+                ReferenceFile::Absent
+            }
+        }
     }
 
     /// Keeps for the next start what a model serves, as far as its files are in the cache.

@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::model::{ModelId, ModelName, Signature, incompatibilities};
 use crate::servable::{LoadOptions, WarmUp, load};
 use crate::source::Aspired;
-use crate::store::ModelDir;
+use crate::store::{ModelDir, ReferenceFile};
 use crate::tune::Findings;
 
 use super::fetcher::{Fetched, Fetcher};
@@ -157,7 +157,8 @@ impl Loader {
 
         let at = VersionState::Verifying;
         enter(at, entered)?;
-        let dir = ModelDir::open(&dir).map_err(|cause| Refused::for_good(at, &cause))?;
+        let mut dir = ModelDir::open(&dir).map_err(|cause| Refused::for_good(at, &cause))?;
+        self.find_reference(&mut dir, plan);
         let origin = plan.origin(&dir);
         if let (Some(old), true) = (&order.replaces, plan.needs_compatible) {
             let new = dir.mlmodel.signature.clone().unwrap_or_default();
@@ -202,6 +203,17 @@ impl Loader {
             return Err(unwanted(at));
         }
         Ok(Version::new(loaded, origin, held))
+    }
+
+    /// Where the model's directory has no drift reference, its run may have one.
+    fn find_reference(&self, dir: &mut ModelDir, plan: &Plan) {
+        if !plan.options.drift.is_on || dir.drift_reference != ReferenceFile::Absent {
+            return;
+        }
+        if let Some(run_id) = &dir.mlmodel.run_id {
+            let found = self.fetcher.run_reference(&dir.path, run_id);
+            dir.drift_reference = self.runtime.block_on(found);
+        }
     }
 
     fn fetch(&self, order: &Order) -> Result<Fetched, Refused> {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::drift::{DriftOptions, Monitor, NoReference, Origin, Reference, ReferenceError, fits};
 use crate::model::{GraphIo, ModelId, Signature};
-use crate::store::{ModelDir, ReferenceFile};
+use crate::store::{ModelDir, NamedBy, ReferenceFile};
 
 /// What a version is watched by. One without a reference that is of use says why in the log, and
 /// serves all the same.
@@ -58,6 +58,7 @@ fn read(dir: &ModelDir, io: &GraphIo) -> Result<Option<Found>, Useless> {
     let useless = |why, sentence| Err(Useless { why, sentence });
     let (name, origin, bytes) = match &dir.drift_reference {
         ReferenceFile::Absent => return Ok(None),
+        ReferenceFile::Found { name, named_by: NamedBy::Run, bytes } => (name, Origin::Run, bytes),
         ReferenceFile::Found { name, bytes, .. } => (name, Origin::Model, bytes),
         ReferenceFile::TooLarge { name, bytes } => {
             return useless(NoReference::TooLarge, format!("`{name}` has {bytes} bytes"));

@@ -9,13 +9,13 @@ use std::time::Duration;
 use actix_http::{Payload, Response};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpRequest, HttpServer};
 use serde_json::{Value, json};
 
 use crate::drift::Monitors;
-use crate::telemetry::Exposition;
+use crate::telemetry::{Exposition, Format};
 
 use super::admin_drift::{self, Query};
 use super::admin_status::ModelStatus;
@@ -170,8 +170,11 @@ async fn handle(
         Endpoint::Live => answer(StatusCode::OK, &json!({"status": "live"})),
         Endpoint::Ready => ready(view.readiness()),
         Endpoint::Metrics => {
-            let content_type = HeaderValue::from_static(Exposition::CONTENT_TYPE);
-            error::respond(StatusCode::OK, content_type, view.metrics.text())
+            let accept =
+                request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+            let format = Format::accepted(accept.unwrap_or_default());
+            let content_type = HeaderValue::from_static(format.content_type());
+            error::respond(StatusCode::OK, content_type, view.metrics.written(format))
         }
         Endpoint::Models => {
             let models: Vec<_> = (view.models)().iter().map(ModelStatus::to_json).collect();

@@ -16,7 +16,7 @@ use crate::batch::{ExpressLane, Handover, InferencePool};
 use crate::servable::{
     self, Answer, Budget, Compress, Lanes, LiveTable, Pending, ScoreError, Servable,
 };
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, TraceId};
 
 use super::accept::{answer_coding, body_coding};
 use super::answer::respond;
@@ -38,6 +38,9 @@ const OPENAPI: &str = include_str!("pages/openapi.json");
 
 /// How long the client waits for an answer, in milliseconds.
 static REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+
+/// The trace that a request belongs to (W3C Trace Context).
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -69,7 +72,9 @@ pub(super) async fn handle(
     let early = match find(&request, &worker) {
         Ok(servable) => {
             // Dropped with this future where the client leaves: the request was abandoned then.
-            let passage = servable.meter().begin();
+            let traceparent = request.headers().get(&TRACEPARENT);
+            let trace = traceparent.and_then(|value| TraceId::of_kept(value.as_bytes()));
+            let passage = servable.meter().begin().traced(trace);
             let since = passage.since();
             match score(&servable, request.headers(), &mut payload, &worker, since).await {
                 Ok(answer) => return Ok(respond(answer, &servable, passage)),

@@ -147,10 +147,12 @@ mod tests {
 
     #[test]
     fn other_paths_are_unknown() {
-        for path in ["/", "", "*", "//ping", "/PING", "/invocations/x", "/ping%"] {
+        for path in ["/", "", "*", "//ping", "/PING", "/ping%"] {
             assert_eq!(of("GET", path), Route::NotFound, "{path}");
             assert_eq!(of("POST", path), Route::NotFound, "{path}");
         }
+        assert_eq!(of("GET", "/invocations/x"), Route::NotFound);
+        assert_eq!(of("POST", "/invocations/x"), Route::UnknownModel);
     }
 
     #[test]

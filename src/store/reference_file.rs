@@ -35,7 +35,13 @@ pub enum NamedBy {
     Convention,
     /// The `MLmodel` file's metadata name it.
     Metadata,
+    /// It is an artifact of the run that made the model.
+    Run,
 }
+
+/// Folders above a model's in which the folder of its run is looked for: MLflow keeps models within
+/// the run's artifacts (2.x) or two folders beside them (3.x).
+const ANCESTORS_MAX: usize = 8;
 
 impl ReferenceFile {
     /// Looks for the usual name first, then for what the metadata name. The first that is there is
@@ -54,6 +60,37 @@ impl ReferenceFile {
                 reason: "is no text, and should be a path within the model directory".to_owned(),
             },
         }
+    }
+
+    /// Looks among the artifacts of a run, where a store of files on this machine keeps both the
+    /// run and the model in `dir`: `RUN_ID/artifacts/drift_reference.json` in a folder above the
+    /// model's.
+    #[must_use]
+    pub fn of_run(dir: &Path, run_id: &str) -> Self {
+        let is_plain = !run_id.is_empty() && run_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_plain {
+            return Self::Absent;
+        }
+        let above = dir.ancestors().skip(1).take(ANCESTORS_MAX);
+        let mut artifacts = above.map(|folder| folder.join(run_id).join("artifacts"));
+        let Some(artifacts) = artifacts.find(|folder| folder.join(FILE_NAME).is_file()) else {
+            return Self::Absent;
+        };
+        let found = artifacts
+            .canonicalize()
+            .map_err(NotContained::Io)
+            .and_then(|root| Self::read_named(&root, FILE_NAME, NamedBy::Run));
+        found.unwrap_or_else(|cause| unreadable(FILE_NAME, &cause))
+    }
+
+    /// What the registry's server gave of a run's artifacts.
+    #[must_use]
+    pub fn from_run(bytes: Vec<u8>) -> Self {
+        let name = FILE_NAME.to_owned();
+        if bytes.len() > REFERENCE_BYTES_MAX {
+            return Self::TooLarge { name, bytes: bytes.len() as u64 };
+        }
+        Self::Found { name, named_by: NamedBy::Run, bytes }
     }
 
     fn read_named(root: &Path, name: &str, named_by: NamedBy) -> Result<Self, NotContained> {

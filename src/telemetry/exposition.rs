@@ -1,7 +1,7 @@
 //! All metrics of the process, for whoever scrapes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -11,6 +11,7 @@ use prometheus::{Registry, TextEncoder};
 use super::family::{Family, Reading};
 use super::meters::Meters;
 use super::names::{self, Metric};
+use super::openmetrics;
 
 /// What names of metrics begin with that are left out first where there are too many series: there
 /// may be hundreds of each, and requests are to be seen in any case.
@@ -22,6 +23,39 @@ pub struct Exposition {
     registry: Registry,
     series_max: usize,
     dropped: Arc<AtomicU64>,
+    /// Who knows exemplars.
+    meters: Arc<OnceLock<Meters>>,
+}
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's own, which everybody reads.
+    Text,
+    /// With exemplars.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The one that a client accepts: `OpenMetrics` if it names that.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        let names_it = |part: &str| {
+            let mut words = part.split(';').map(str::trim);
+            words.next() == Some("application/openmetrics-text")
+                && !words.any(|word| matches!(word, "q=0" | "q=0.0"))
+        };
+        if accept.split(',').any(names_it) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// Its name in `Content-Type`.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
 }
 
 impl Default for Exposition {
@@ -35,7 +69,8 @@ impl Exposition {
     #[must_use]
     pub fn new(series_max: usize) -> Self {
         let dropped = Arc::new(AtomicU64::new(0));
-        let exposition = Self { registry: Registry::new(), series_max, dropped };
+        let (registry, meters) = (Registry::new(), Arc::default());
+        let exposition = Self { registry, series_max, dropped, meters };
         let dropped = Arc::clone(&exposition.dropped);
         exposition.add_reading(&[&names::SERIES_DROPPED], move || {
             let mut family = Family::new(&names::SERIES_DROPPED);
@@ -45,9 +80,6 @@ impl Exposition {
         exposition.add(ProcessCollector::for_self());
         exposition
     }
-
-    /// The content type of [`text`](Self::text).
-    pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Shows these metrics too, from now on.
     ///
@@ -74,8 +106,10 @@ impl Exposition {
     /// # Panics
     /// When another's are shown already.
     pub fn add_meters(&self, meters: &Meters) {
-        let meters = meters.clone();
-        self.add_reading(&Meters::METRICS, move || meters.families());
+        let read = meters.clone();
+        self.add_reading(&Meters::METRICS, move || read.families());
+        // Shown once, as adding them twice panics.
+        let _ = self.meters.set(meters.clone());
     }
 
     /// Shows what this process was built from and runs on.
@@ -95,9 +129,21 @@ impl Exposition {
     /// Everything as it is at this moment, in Prometheus's text format.
     #[must_use]
     pub fn text(&self) -> String {
+        self.written(Format::Text)
+    }
+
+    /// Everything as it is at this moment.
+    #[must_use]
+    pub fn written(&self, format: Format) -> String {
         let mut families = self.registry.gather();
         let dropped = keep(&mut families, self.series_max);
         self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        if format == Format::OpenMetrics {
+            return openmetrics::encode(&families, &|name, labels, bucket| {
+                let meters = self.meters.get().filter(|_| name == names::REQUEST_SECONDS.name)?;
+                meters.exemplar(labels, bucket)
+            });
+        }
         TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
             tracing::error!(%error, "the metrics cannot be written");
             String::new()
@@ -138,6 +184,8 @@ fn keep(families: &mut Vec<MetricFamily>, series_max: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ModelId, ModelName, VersionId};
+    use crate::telemetry::{Outcome, TraceId};
 
     #[test]
     fn the_process_tells_of_itself() {
@@ -176,5 +224,35 @@ mod tests {
         assert_eq!(first.lines().filter(|line| !line.starts_with('#')).count(), 40);
         let dropped = format!("flowgate_metrics_series_dropped_total {}", 20 - kept);
         assert!(exposition.text().lines().any(|line| line == dropped));
+    }
+
+    #[test]
+    fn openmetrics_is_for_who_names_it() {
+        let of_prometheus = "application/openmetrics-text;version=1.0.0,\
+                             application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        assert_eq!(Format::accepted(of_prometheus), Format::OpenMetrics);
+        for text in ["", "*/*", "text/plain", "application/openmetrics-text;q=0"] {
+            assert_eq!(Format::accepted(text), Format::Text, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_shows_the_trace_of_a_request_in_it() {
+        let exposition = Exposition::default();
+        let meters = Meters::default();
+        exposition.add_meters(&meters);
+        let (name, version) = (ModelName::new("a\"b\\").unwrap(), VersionId(3));
+        let lease = meters.lease(ModelId { name, version });
+        let trace = TraceId::of_kept(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        lease.begin().traced(trace).end(Outcome::Ok);
+        let text = exposition.written(Format::OpenMetrics);
+        let with_trace: Vec<_> = text.lines().filter(|line| line.contains("trace_id")).collect();
+        assert_eq!(with_trace.len(), 1, "{text}");
+        let start = "flowgate_request_duration_seconds_bucket{model=\"a\\\"b\\\\\",";
+        assert!(with_trace[0].starts_with(start), "{}", with_trace[0]);
+        assert!(with_trace[0].contains(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} "));
+        assert!(text.contains("# TYPE flowgate_requests counter\n"), "{text}");
+        assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"));
+        assert!(!exposition.text().contains("trace_id"));
     }
 }

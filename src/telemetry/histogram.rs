@@ -30,7 +30,8 @@ impl Bounds {
         Self::new(&ends.iter().map(nanos).collect::<Vec<_>>())
     }
 
-    fn bucket(&self, value: u64) -> usize {
+    /// The bucket of a value, the one beyond all bounds included.
+    pub(super) fn bucket(&self, value: u64) -> usize {
         self.0.partition_point(|end| *end < value)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::exemplar::{Exemplar, Exemplars, TraceId};
 use super::histogram::{Bounds, Histogram, Totals};
 use super::slots::{Count, PerThread};
 
@@ -119,6 +120,8 @@ impl Rejection {
 pub struct Meter {
     cells: PerThread<Cells>,
     rejected: Arc<Rejected>,
+    times: Bounds,
+    exemplars: Exemplars,
 }
 
 /// Refusals of one model, whatever its version. Rare, and so shared.
@@ -148,14 +151,17 @@ impl Meter {
     /// Nothing counted yet; `times` and `rows` are the buckets of durations and of batches.
     #[must_use]
     pub fn new(times: Bounds, rows: Bounds, rejected: Arc<Rejected>) -> Self {
-        Self { cells: PerThread::new(move || Cells::new(&times, &rows)), rejected }
+        let own = times.clone();
+        let cells = PerThread::new(move || Cells::new(&own, &rows));
+        Self { cells, rejected, times, exemplars: Exemplars::default() }
     }
 
     /// A request begins. Until it ends it is in flight.
     pub fn begin(&self) -> Passage<&Self> {
         let (cells, writer) = self.cells.own();
         cells.begun.add(1, writer);
-        Passage { meter: self, since: Instant::now(), outcome: Some(Outcome::Abandoned) }
+        let outcome = Some(Outcome::Abandoned);
+        Passage { meter: self, since: Instant::now(), outcome, trace: None }
     }
 
     /// A request that is refused for want of room.
@@ -179,9 +185,18 @@ impl Meter {
         cells.stages[Stage::Execute as usize].add_time(execute, writer);
     }
 
-    fn end(&self, outcome: Outcome, took: Duration) {
+    fn end(&self, outcome: Outcome, took: Duration, trace: Option<TraceId>) {
         let (cells, writer) = self.cells.own();
         cells.requests[outcome as usize].add_time(took, writer);
+        if let Some(trace) = trace {
+            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            self.exemplars.keep(outcome, self.times.bucket(nanos), trace, took);
+        }
+    }
+
+    /// A request in a bucket of [`took`](Self::took), if there was one with a trace.
+    pub(super) fn exemplar(&self, outcome: Outcome, bucket: usize) -> Option<Exemplar> {
+        self.exemplars.of(outcome, bucket)
     }
 
     /// Requests that have ended so.
@@ -233,12 +248,19 @@ pub struct Passage<M: Borrow<Meter>> {
     since: Instant,
     /// Counted when dropped, if there is one.
     outcome: Option<Outcome>,
+    trace: Option<TraceId>,
 }
 
 impl<M: Borrow<Meter>> Passage<M> {
     /// When it was admitted.
     pub fn since(&self) -> Instant {
         self.since
+    }
+
+    /// The same passage of a request that belongs to this trace.
+    pub fn traced(mut self, trace: Option<TraceId>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// Ends it now.
@@ -249,14 +271,14 @@ impl<M: Borrow<Meter>> Passage<M> {
     /// The same passage with a meter that it owns, to end as `outcome` when it is dropped.
     pub fn into_owned<N: Borrow<Meter>>(mut self, meter: N, outcome: Outcome) -> Passage<N> {
         self.outcome = None;
-        Passage { meter, since: self.since, outcome: Some(outcome) }
+        Passage { meter, since: self.since, outcome: Some(outcome), trace: self.trace }
     }
 }
 
 impl<M: Borrow<Meter>> Drop for Passage<M> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.meter.borrow().end(outcome, self.since.elapsed());
+            self.meter.borrow().end(outcome, self.since.elapsed(), self.trace);
         }
     }
 }

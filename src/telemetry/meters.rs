@@ -5,8 +5,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus::proto::LabelPair;
+
 use crate::model::{ModelId, ModelName, VersionId};
 
+use super::exemplar::Exemplar;
 use super::family::Family;
 use super::histogram::Bounds;
 use super::meter::{Meter, Outcome, Passage, Rejected, Rejection, Stage};
@@ -130,6 +133,17 @@ impl Meters {
     /// Nothing that the lock guards can be left half done.
     fn models(&self) -> MutexGuard<'_, BTreeMap<ModelName, Model>> {
         self.0.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An exemplar of a bucket of one of the histograms of requests' durations.
+    pub(super) fn exemplar(&self, labels: &[LabelPair], bucket: usize) -> Option<Exemplar> {
+        let value = |name: &str| labels.iter().find(|label| label.name() == name);
+        let name = ModelName::new(value("model")?.value()).ok()?;
+        let version = VersionId(value("version")?.value().parse().ok()?);
+        let outcome = value("outcome")?.value();
+        let outcome = Outcome::ALL.into_iter().find(|one| one.name() == outcome)?;
+        let models = self.models();
+        models.get(&name)?.versions.get(&version)?.meter.exemplar(outcome, bucket)
     }
 
     /// Which metrics [`families`](Self::families) has.

@@ -2,15 +2,18 @@
 
 pub mod names;
 
+mod exemplar;
 mod exposition;
 mod family;
 mod histogram;
 mod meter;
 mod meters;
 mod observed;
+mod openmetrics;
 mod slots;
 
-pub use exposition::Exposition;
+pub use exemplar::{Exemplar, TraceId};
+pub use exposition::{Exposition, Format};
 pub use family::Family;
 pub use histogram::{Bounds, Histogram, Totals};
 pub use meter::{Meter, Outcome, Passage, Rejected, Rejection, Stage};

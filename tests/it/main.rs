@@ -7,6 +7,7 @@ mod bodies;
 mod cli;
 mod config_docs;
 mod deadline;
+mod drift;
 mod http;
 mod metrics_docs;
 mod overload;

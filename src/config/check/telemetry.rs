@@ -37,11 +37,7 @@ impl Check<'_> {
             }),
             has_bins: self.get(&setting::DRIFT_BINS, |text| parse::word(text, SWITCH)),
             live_rows: self.get(&setting::DRIFT_LIVE_ROWS, |text| {
-                if text == "off" {
-                    Some(None)
-                } else {
-                    parse::number(text, 500, 1_000_000).map(Some)
-                }
+                if text == "off" { Some(None) } else { parse::number(text, 500, 100_000).map(Some) }
             }),
         }
     }

@@ -114,7 +114,7 @@ pub const DRIFT_LIVE_ROWS: Setting = Setting {
     env: "FLOWGATE_DRIFT_LIVE_ROWS",
     env_known: None,
     default: Some("off"),
-    expected: "`off` or a number from 500 to 1000000",
+    expected: "`off` or a number from 500 to 100000",
     meaning: "A version without a reference learns one from so many of its first rows, and is \
               compared with that.",
 };

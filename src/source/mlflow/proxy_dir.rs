@@ -142,6 +142,21 @@ impl RemoteDir for ProxyDir {
     }
 }
 
+impl Client {
+    /// A file among the artifacts of a run, as the server's own pages show it: wherever the server
+    /// keeps it.
+    ///
+    /// # Errors
+    /// `Missing` when there is none, and whatever a question may end with.
+    pub async fn run_file(&self, run_id: &str, path: &str) -> Result<ByteStream, RemoteError> {
+        let what = format!("file {path} of run {run_id}");
+        let ask = Ask::get(self.tracking(), "get-artifact", what)
+            .query("run_uuid", run_id)
+            .query("path", path);
+        self.file(ask).await
+    }
+}
+
 impl ProxyDir {
     fn name_of<'a>(&self, entry: &'a Listed) -> Result<&'a str, RemoteError> {
         let path = entry.path.trim_end_matches('/');

@@ -55,6 +55,7 @@ def scenarios(choices: Choices) -> list[Scenario]:
         start_up(),
         memory(),
         watched(),
+        scraped(),
         overload("forest", 32),
         overload("mlp", 1),
         *(variants(model, choices.variants) for model in ("linear", "mlp") if choices.variants),
@@ -100,6 +101,19 @@ def watched() -> Scenario:
                    ratio("flowgate-unwatched", "flowgate-base"), Goal(least=0.98), "x"),
             Figure("server CPU a request with metrics over a build without",
                    lambda each: cpu(each, "flowgate-unwatched", "flowgate-base"), Goal(most=1.02), "x"),
+        ),
+    )  # fmt: skip
+
+
+def scraped() -> Scenario:
+    def measure(stage: Stage) -> Round:
+        return present({"flowgate": stage.scraped("flowgate", "wine", Load(256))})
+
+    return Scenario(
+        "scraped-wine", "wine, 1 row, c256: how long a scrape takes meanwhile, ten a second", measure,
+        (
+            Figure("scrape, median", field("flowgate", "seconds", 1e3), Goal(most=10.0), "ms"),
+            Figure("scrape, longest", field("flowgate", "seconds_max", 1e3), None, "ms"),
         ),
     )  # fmt: skip
 

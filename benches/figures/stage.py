@@ -13,7 +13,7 @@ from pathlib import Path
 from peers import Running, Server, ServerFailed
 from peers.flowgate import batch_rows_max
 
-from figures import sample, swaps
+from figures import sample, scrapes, swaps
 from figures.sample import Load, Sample, Unsound
 
 # Predictions of different ONNX Runtime builds and batch sizes differ in the last digits of float32.
@@ -113,6 +113,13 @@ class Stage:
         request = running.server.request(model, how.rows)
         seconds = SWAPS_FACTOR * self.limits.seconds
         return sample.load(running, request, how, seconds, self.limits.warmup)
+
+    def scraped(self, name: str, model: str, how: Load) -> Sample | None:
+        """A load during which metrics are scraped ten times a second: seconds of those."""
+        running = self.open(name, model)
+        if running is None:
+            return None
+        return scrapes.under_load(running, how, self.limits.seconds, self.limits.warmup)
 
     def seconds_to_serve(self, name: str, model: str, times: int) -> Sample | None:
         """Median seconds from a change of the registry to an answer of the new version."""

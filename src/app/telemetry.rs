@@ -1,14 +1,15 @@
 //! What the process tells about itself, put together.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crate::batch::{InferencePool, contain};
+use crate::batch::{InferencePool, message_of};
 use crate::config::Config;
 use crate::drift::{self, Monitor, Monitors};
-use crate::lifecycle::Reports;
+use crate::lifecycle::{Reports, stand_back};
 use crate::servable::Pending;
 use crate::telemetry::{Exposition, Family, Meters, names};
 
@@ -18,19 +19,16 @@ use super::models::Watching;
 /// a bound.
 const COUNT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far below the threads that answer the one that counts stands, in steps of `nice`.
-const NICE: i32 = 10;
-
 /// What is scraped, and where versions are counted for it.
 pub(super) fn expose(config: &Config) -> (Exposition, Watching) {
     let exposition = Exposition::new(config.series_max);
     let meters = Meters::new(&config.meters);
     exposition.add_meters(&meters);
-    let monitors = Monitors::default();
+    let monitors = Monitors::new(config.meters.retention);
     let shown = monitors.clone();
     exposition.add_reading(&drift::METRICS, move || {
-        let all = shown.all();
-        drift::families(all.iter().map(|monitor| &**monitor), shown.now())
+        let versions = shown.all();
+        drift::families(versions.iter().map(|monitor| &**monitor), shown.now())
     });
     (exposition, Watching { meters, monitors })
 }
@@ -67,10 +65,10 @@ impl DriftThread {
         let thread = Builder::new().name("drift-0".to_owned()).spawn(move || {
             stand_back();
             while let Err(flume::RecvTimeoutError::Timeout) = stopped.recv_timeout(COUNT_INTERVAL) {
-                let now = monitors.now();
                 for monitor in monitors.all() {
-                    count(&monitor, now);
+                    count(&monitor, monitors.now());
                 }
+                monitors.tend();
             }
         })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
@@ -79,17 +77,9 @@ impl DriftThread {
 
 /// A panic is logged, and the next rows are counted all the same.
 fn count(monitor: &Monitor, now: Duration) {
-    let _logged = contain(monitor.id(), || monitor.count(now));
-}
-
-/// Requests come first where cores are short.
-fn stand_back() {
-    #[cfg(target_os = "linux")]
-    {
-        let own = rustix::thread::gettid();
-        if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
-            tracing::debug!(%error, "drift is counted at the usual priority");
-        }
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| monitor.count(now))) {
+        let message = message_of(&*panic);
+        tracing::error!(model = %monitor.id(), message, "panic while drift was counted");
     }
 }
 

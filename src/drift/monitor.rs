@@ -33,6 +33,8 @@ pub enum NoReference {
     /// It is of another model.
     Mismatch,
     Learning,
+    /// The first rows were none to learn from.
+    NotLearned,
     Off,
 }
 
@@ -66,6 +68,7 @@ impl NoReference {
             Self::TooLarge => "too_large",
             Self::Mismatch => "mismatch",
             Self::Learning => "learning",
+            Self::NotLearned => "not_learned",
             Self::Off => "off",
         }
     }
@@ -77,41 +80,47 @@ pub struct Monitor {
     options: DriftOptions,
     /// `None`: nothing is watched.
     tap: Option<Arc<Tap>>,
+    /// What gathers a reference, until there is one. Only who counts takes this lock.
+    learner: Mutex<Option<Learner>>,
     state: Mutex<State>,
 }
 
 struct State {
     basis: Basis,
-    work: Work,
+    watch: Option<Watch>,
 }
 
-enum Work {
-    Nothing,
-    Learn { builder: Box<Builder>, io: GraphIo, rows: usize },
-    Watch(Box<Watch>),
+struct Learner {
+    builder: Builder,
+    io: GraphIo,
+    rows: u64,
 }
+
+/// How many features a reference that is learned has at most, inputs and outputs together: what is
+/// held of them is bounded by their number and that of the rows.
+const LEARNED_FEATURES_MAX: usize = 128;
 
 impl Monitor {
     /// A version that is not watched.
     #[must_use]
     pub fn idle(id: ModelId, options: DriftOptions, why: NoReference) -> Self {
-        let state = State { basis: Basis::None(why), work: Work::Nothing };
-        Self { id, options, tap: None, state: Mutex::new(state) }
+        let state = Mutex::new(State { basis: Basis::None(why), watch: None });
+        Self { id, options, tap: None, learner: Mutex::default(), state }
     }
 
-    /// A version with a reference that [`fits`] it.
+    /// A version with a reference that [`fits`] it, of this digest.
     #[must_use]
     pub fn watching(
         id: ModelId,
         options: DriftOptions,
         io: &GraphIo,
         reference: Reference,
-        origin: Origin,
-        digest: String,
+        (origin, digest): (Origin, String),
     ) -> Self {
         let basis = Basis::Reference { origin, digest, rows: reference.rows };
-        let work = Work::Watch(Box::new(Watch::new(reference, io, &options)));
-        Self { id, options, tap: Some(Arc::default()), state: Mutex::new(State { basis, work }) }
+        let watch = Some(Watch::new(reference, io, &options));
+        let state = Mutex::new(State { basis, watch });
+        Self { id, options, tap: Some(Arc::default()), learner: Mutex::default(), state }
     }
 
     /// A version that learns its reference from so many rows.
@@ -123,11 +132,12 @@ impl Monitor {
         io: &GraphIo,
         rows: usize,
     ) -> Self {
-        // The number of rows is the bound: there is no second look at them.
-        let builder = Box::new(Builder::new(signature, io, usize::MAX));
-        let work = Work::Learn { builder, io: io.clone(), rows };
-        let state = State { basis: Basis::None(NoReference::Learning), work };
-        Self { id, options, tap: Some(Arc::default()), state: Mutex::new(state) }
+        // There is no second look at rows: more features than that are not learned.
+        let builder = Builder::new(signature, io, rows * LEARNED_FEATURES_MAX);
+        let learner = Some(Learner { builder, io: io.clone(), rows: rows as u64 });
+        let state = State { basis: Basis::None(NoReference::Learning), watch: None };
+        let (tap, learner, state) = (Some(Arc::default()), Mutex::new(learner), Mutex::new(state));
+        Self { id, options, tap, learner, state }
     }
 
     /// The version.
@@ -154,82 +164,91 @@ impl Monitor {
         self.state().basis.clone()
     }
 
-    /// Counts what was handed over. `now` is the time of any clock that does not go back.
+    /// Whether it watches the same version in the same way as another would that is new.
+    #[must_use]
+    pub(super) fn stands_for(&self, new: &Self) -> bool {
+        let is_same = match (self.basis(), new.basis()) {
+            // What has been learned of a version goes on being what it is compared with.
+            (
+                Basis::Reference { origin: Origin::Live, .. } | Basis::None(NoReference::Learning),
+                Basis::None(NoReference::Learning),
+            ) => true,
+            (old @ Basis::Reference { .. }, new) => old == new,
+            (Basis::None(_), _) => false,
+        };
+        is_same && self.id == new.id && self.options == new.options
+    }
+
+    /// Counts what was handed over. `now` is the time of any clock that does not go back. To be
+    /// called by one thread.
     pub fn count(&self, now: Duration) {
         let Some(tap) = &self.tap else { return };
         let blocks = tap.take();
-        if blocks.is_empty() {
+        if let Some(learner) = &mut *self.learner.lock().unwrap_or_else(PoisonError::into_inner) {
+            for Block { feeds, outputs } in blocks {
+                let outputs: Option<Vec<_>> = outputs.into_iter().collect();
+                // An output without rows cannot be followed; the first block says so.
+                learner.builder.add(&feeds, &outputs.unwrap_or_default());
+            }
+            if learner.builder.rows() < learner.rows {
+                return;
+            }
+        } else {
+            // Counted without the lock: who reads should not wait for that, least of all where the
+            // thread that counts gets little of a core.
+            let features = self.state().watch.as_ref().map(Watch::features);
+            let counted = features.filter(|_| !blocks.is_empty()).map(|all| all.count(&blocks));
+            if let Some(watch) = &mut self.state().watch {
+                match counted {
+                    Some(counted) => {
+                        tap.note_shapeless(counted.shapeless);
+                        watch.add(&counted, now);
+                    }
+                    None => watch.expire(now),
+                }
+            }
             return;
         }
-        // Counted without the lock: who reads should not wait for that, least of all where the
-        // thread that counts gets little of a core.
-        let features = match &self.state().work {
-            Work::Watch(watch) => Some(watch.features()),
-            Work::Nothing | Work::Learn { .. } => None,
-        };
-        let counted = features.map(|features| features.count(&blocks));
-        let mut state = self.state();
-        match &mut state.work {
-            Work::Nothing => {}
-            Work::Watch(watch) => {
-                if let Some(counted) = counted {
-                    tap.note_shapeless(counted.shapeless);
-                    watch.add(&counted, now);
-                }
-            }
-            Work::Learn { builder, rows, .. } => {
-                for Block { feeds, outputs } in &blocks {
-                    builder.add(feeds, outputs);
-                }
-                if builder.rows() >= *rows as u64 {
-                    self.learned(&mut state);
-                }
-            }
-        }
+        self.learn(tap);
     }
 
     /// From now on what was learned is what is compared with.
-    fn learned(&self, state: &mut State) {
-        let work = std::mem::replace(&mut state.work, Work::Nothing);
-        let Work::Learn { builder, io, .. } = work else { return };
-        match builder.finish(None) {
-            Ok(built) => {
-                let reference = built.reference;
-                let rows = reference.rows;
-                tracing::info!(model = %self.id, rows, "learned a drift reference");
-                state.basis =
-                    Basis::Reference { origin: Origin::Live, digest: String::new(), rows };
-                state.work = Work::Watch(Box::new(Watch::new(reference, &io, &self.options)));
-            }
-            Err(error) => {
-                tracing::warn!(model = %self.id, %error, "no drift reference can be learned");
-                state.basis = Basis::None(NoReference::Malformed);
-            }
-        }
+    fn learn(&self, tap: &Tap) {
+        let learner = self.learner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Learner { builder, io, .. }) = learner else { return };
+        let learned = builder.finish(None).map(|built| {
+            let rows = built.reference.rows;
+            tracing::info!(model = %self.id, rows, "learned a drift reference");
+            let basis = Basis::Reference { origin: Origin::Live, digest: String::new(), rows };
+            State { basis, watch: Some(Watch::new(built.reference, &io, &self.options)) }
+        });
+        *self.state() = learned.unwrap_or_else(|error| {
+            tracing::warn!(model = %self.id, %error, "no drift reference can be learned");
+            tap.close();
+            State { basis: Basis::None(NoReference::NotLearned), watch: None }
+        });
     }
 
     /// Rows that were compared with the reference.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        match &self.state().work {
-            Work::Watch(watch) => watch.rows(),
-            Work::Nothing | Work::Learn { .. } => 0,
-        }
+        self.state().watch.as_ref().map_or(0, Watch::rows)
     }
 
     /// All windows at this moment, in the order of the options; nothing without a reference.
     #[must_use]
     pub fn windows(&self, now: Duration) -> Vec<WindowReport> {
-        match &self.state().work {
-            Work::Watch(watch) => watch.windows(now),
-            Work::Nothing | Work::Learn { .. } => Vec::new(),
-        }
+        self.state().watch.as_ref().map(|watch| watch.windows(now)).unwrap_or_default()
     }
 
     /// Calls `look` with every feature of the reference that is watched, and all that was ever seen
-    /// of it by scoring bin.
+    /// of it, where that is kept. Not of a reference that was learned: replicas learn others.
     pub fn bins(&self, mut look: impl FnMut(FeatureKind, &Feature, &super::Seen)) {
-        if let Work::Watch(watch) = &self.state().work {
+        let state = self.state();
+        if matches!(state.basis, Basis::Reference { origin: Origin::Live, .. }) {
+            return;
+        }
+        if let Some(watch) = &state.watch {
             watch.totals().for_each(|(kind, feature, seen)| look(kind, feature, seen));
         }
     }
@@ -237,10 +256,7 @@ impl Monitor {
     /// Bytes that the counts of all windows take now.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match &self.state().work {
-            Work::Watch(watch) => watch.bytes(),
-            Work::Nothing | Work::Learn { .. } => 0,
-        }
+        self.state().watch.as_ref().map_or(0, Watch::bytes)
     }
 
     /// A panic while counting leaves counts that are a little off, which is no reason to stop.
@@ -286,8 +302,9 @@ fn check(feature: &Feature, dtype: Option<DType>, dims: &Dims) -> Result<(), Str
         Dim::Fixed(size) => Some(*size),
         Dim::Any => None,
     };
+    // No dimensions stand for a single value, and for a shape that is not declared.
     let own: Option<usize> = dims.0.iter().skip(1).map(fixed).product();
-    if own.is_some_and(|own| own != *width) {
+    if dims.rank() > 0 && own.is_some_and(|own| own != *width) {
         return Err(format!(
             "feature `{name}`: expected rows of {} elements in `{tensor}`, got {width}",
             own.unwrap_or_default()

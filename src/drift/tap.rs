@@ -5,26 +5,34 @@
 //! costs is bounded whatever the load: the rows that are counted are a sample then, and those that
 //! are not are counted as dropped.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::model::Output;
-use crate::telemetry::PerThread;
+use crate::telemetry::{Count, PerThread, Writer};
 use crate::tensor::Tensor;
 
-/// Rows on one pile. At ten takes a second that is 40,000 rows a second and thread, of which
-/// counting costs less than a hundredth of a core with ten features.
+/// Rows on one pile.
 const ROWS_MAX: usize = 4096;
 /// Batches on one pile: each costs about as much to count as a hundred values.
 const BLOCKS_MAX: usize = 256;
-/// Bytes on one pile.
+/// Bytes on one pile, but for the first row on it: there is no row that is never looked at.
 const BYTES_MAX: usize = 1 << 20;
 
 /// Takes copies of rows. Shared by all threads that run a version.
 pub struct Tap {
-    piles: PerThread<Mutex<Pile>>,
-    busy: AtomicU64,
-    shapeless: AtomicU64,
+    slots: PerThread<Slot>,
+    is_closed: AtomicBool,
+}
+
+/// One thread's own.
+#[derive(Default)]
+struct Slot {
+    pile: Mutex<Pile>,
+    /// Rows that were not taken since there was no room.
+    busy: Count,
+    /// Rows that have no place in the reference.
+    shapeless: Count,
 }
 
 #[derive(Default)]
@@ -38,7 +46,8 @@ struct Pile {
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) feeds: Vec<Tensor>,
-    pub(super) outputs: Vec<Output>,
+    /// `None` for an output that is not one for each row.
+    pub(super) outputs: Vec<Option<Output>>,
 }
 
 /// Rows of a batch that is being run. Dropped without outputs, they are forgotten: the run failed.
@@ -46,71 +55,92 @@ pub(super) struct Block {
 pub struct Sample<'a> {
     tap: &'a Tap,
     rows: usize,
-    /// Every so manieth row was taken.
+    /// Whether its feeds do not agree on their rows.
+    is_shapeless: bool,
+    /// Rows that were taken: every so manieth.
+    taken: usize,
     step: usize,
     feeds: Vec<Tensor>,
 }
 
 impl Default for Tap {
     fn default() -> Self {
-        let piles = PerThread::new(Mutex::default);
-        Self { piles, busy: AtomicU64::new(0), shapeless: AtomicU64::new(0) }
+        Self { slots: PerThread::new(Slot::default), is_closed: AtomicBool::new(false) }
     }
 }
 
 impl Tap {
     /// Copies rows of a batch that is about to run, evenly spread where there is no room for all.
     pub fn sample(&self, feeds: &[Tensor]) -> Option<Sample<'_>> {
-        let rows = feeds.first().and_then(Tensor::rows).unwrap_or(0);
-        if rows == 0 || feeds.iter().any(|feed| feed.rows() != Some(rows)) {
-            self.shapeless.fetch_add(rows as u64, Ordering::Relaxed);
+        let rows = feeds.iter().filter_map(Tensor::rows).max().unwrap_or(0);
+        if rows == 0 || self.is_closed.load(Ordering::Relaxed) {
             return None;
         }
-        let bytes = feeds.iter().map(Tensor::bytes).sum();
-        let room = self.own().map_or(0, |pile| pile.room(bytes, rows));
-        let step = rows.div_ceil(room.max(1));
-        let taken = if room == 0 { 0 } else { rows.div_ceil(step) };
-        if taken < rows {
-            self.busy.fetch_add((rows - taken) as u64, Ordering::Relaxed);
+        let is_shapeless = feeds.iter().any(|feed| feed.rows() != Some(rows));
+        let (taken, step, taken_feeds) = (0, 1, Vec::new());
+        let mut sample =
+            Sample { tap: self, rows, is_shapeless, taken, step, feeds: taken_feeds };
+        if !is_shapeless {
+            let bytes = feeds.iter().map(Tensor::bytes).sum();
+            let (slot, _) = self.slots.own();
+            let room = slot.pile().map_or(0, |pile| pile.room(bytes, rows));
+            if room > 0 {
+                sample.step = rows.div_ceil(room);
+                sample.taken = rows.div_ceil(sample.step);
+                sample.feeds = feeds.iter().map(|feed| feed.every(sample.step)).collect();
+            }
         }
-        if taken == 0 {
-            return None;
-        }
-        let feeds = feeds.iter().map(|feed| feed.every(step)).collect();
-        Some(Sample { tap: self, rows, step, feeds })
+        Some(sample)
     }
 
-    /// The calling thread's pile, unless it is being taken.
-    fn own(&self) -> Option<MutexGuard<'_, Pile>> {
-        match self.piles.own().0.try_lock() {
+    /// Takes what has gathered.
+    pub(super) fn take(&self) -> Vec<Block> {
+        let take = |slot: &Slot| {
+            let mut pile = slot.pile.lock().unwrap_or_else(PoisonError::into_inner);
+            // The next pile is likely to be as high.
+            let blocks = Vec::with_capacity(pile.blocks.len());
+            std::mem::replace(&mut *pile, Pile { rows: 0, bytes: 0, blocks }).blocks
+        };
+        self.slots.all().flat_map(take).collect()
+    }
+
+    /// Nobody looks at rows any more.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Rows that were not taken since there was no room.
+    #[must_use]
+    pub fn busy(&self) -> u64 {
+        self.slots.all().map(|slot| slot.busy.get()).sum()
+    }
+
+    /// Rows that have no place in the reference.
+    #[must_use]
+    pub fn shapeless(&self) -> u64 {
+        self.slots.all().map(|slot| slot.shapeless.get()).sum()
+    }
+
+    pub(super) fn note_shapeless(&self, rows: u64) {
+        let (slot, writer) = self.slots.own();
+        slot.shapeless.add(rows, writer);
+    }
+}
+
+impl Slot {
+    /// The pile, unless it is being taken.
+    fn pile(&self) -> Option<MutexGuard<'_, Pile>> {
+        match self.pile.try_lock() {
             Ok(pile) => Some(pile),
             Err(TryLockError::Poisoned(pile)) => Some(pile.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
     }
 
-    /// Takes what has gathered.
-    pub(super) fn take(&self) -> Vec<Block> {
-        let take = |pile: &Mutex<Pile>| {
-            std::mem::take(&mut *pile.lock().unwrap_or_else(PoisonError::into_inner)).blocks
-        };
-        self.piles.all().flat_map(take).collect()
-    }
-
-    /// Rows that were not taken since there was no room.
-    #[must_use]
-    pub fn busy(&self) -> u64 {
-        self.busy.load(Ordering::Relaxed)
-    }
-
-    /// Rows that have no place in the reference.
-    #[must_use]
-    pub fn shapeless(&self) -> u64 {
-        self.shapeless.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn note_shapeless(&self, rows: u64) {
-        self.shapeless.fetch_add(rows, Ordering::Relaxed);
+    fn note_busy(&self, rows: usize, writer: Writer) {
+        if rows > 0 {
+            self.busy.add(rows as u64, writer);
+        }
     }
 }
 
@@ -122,31 +152,41 @@ impl Pile {
         }
         let by_rows = ROWS_MAX.saturating_sub(self.rows);
         let by_bytes = BYTES_MAX.saturating_sub(self.bytes) / (bytes / rows).max(1);
-        by_rows.min(by_bytes).min(rows)
+        let least = usize::from(self.blocks.is_empty());
+        by_rows.min(by_bytes).max(least).min(rows)
     }
 }
 
 impl Sample<'_> {
     /// Puts the rows on the pile, with what was computed of them. Outputs that are not one for each
-    /// row stay out.
+    /// row stay out, and so does a large one where there is no room for it.
     pub fn add(self, outputs: &[Output]) {
-        let Self { tap, rows, step, feeds } = self;
-        let has_rows = outputs.iter().all(|output| output.rows() == Some(rows));
-        let outputs: Vec<_> =
-            if has_rows { outputs.iter().map(|one| one.every(step)).collect() } else { Vec::new() };
-        let bytes = feeds.iter().map(Tensor::bytes).sum::<usize>()
-            + outputs.iter().map(Output::bytes).sum::<usize>();
-        let taken = rows.div_ceil(step);
-        match tap.own() {
-            Some(mut pile) => {
-                pile.rows += taken;
-                pile.bytes += bytes;
-                pile.blocks.push(Block { feeds, outputs });
-            }
-            None => {
-                tap.busy.fetch_add(taken as u64, Ordering::Relaxed);
-            }
+        let Self { tap, rows, is_shapeless, taken, step, feeds } = self;
+        let (slot, writer) = tap.slots.own();
+        if is_shapeless {
+            slot.shapeless.add(rows as u64, writer);
+            return;
         }
+        let Some(mut pile) = slot.pile().filter(|_| taken > 0) else {
+            slot.note_busy(rows, writer);
+            return;
+        };
+        let bytes = feeds.iter().map(Tensor::bytes).sum::<usize>();
+        pile.rows += taken;
+        pile.bytes += bytes;
+        let outputs = outputs.iter().map(|output| {
+            let bytes = output.bytes() / rows * taken;
+            let is_kept = output.rows() == Some(rows)
+                && (pile.blocks.is_empty() && taken == 1 || pile.bytes + bytes <= BYTES_MAX);
+            is_kept.then(|| {
+                pile.bytes += bytes;
+                output.every(step)
+            })
+        });
+        let outputs = outputs.collect();
+        pile.blocks.push(Block { feeds, outputs });
+        drop(pile);
+        slot.note_busy(rows - taken, writer);
     }
 }
 
@@ -159,16 +199,33 @@ mod tests {
         vec![Tensor::from_vec(&[rows, 1], numbers).unwrap()]
     }
 
+    fn wide(rows: usize) -> Vec<Tensor> {
+        vec![Tensor::from_vec(&[rows, 1 << 16], vec![0_f32; rows << 16]).unwrap()]
+    }
+
+    fn add(tap: &Tap, feeds: &[Tensor], outputs: &[Output]) {
+        if let Some(sample) = tap.sample(feeds) {
+            sample.add(outputs);
+        }
+    }
+
     fn rows(blocks: &[Block]) -> Vec<usize> {
         blocks.iter().map(|block| block.feeds[0].rows().unwrap()).collect()
     }
 
+    fn bytes(blocks: &[Block]) -> usize {
+        let outputs = |block: &Block| block.outputs.iter().flatten().map(Output::bytes).sum::<usize>();
+        blocks.iter().map(|block| block.feeds[0].bytes() + outputs(block)).sum()
+    }
+
     #[test]
-    fn a_run_that_fails_leaves_nothing() {
+    fn a_run_that_fails_leaves_nothing_not_even_a_count() {
         let tap = Tap::default();
-        drop(tap.sample(&feed(3)));
+        for _ in 0..=BLOCKS_MAX {
+            drop(tap.sample(&feed(3)));
+        }
         assert!(tap.take().is_empty());
-        tap.sample(&feed(3)).unwrap().add(&[Output::Tensor(feed(3).remove(0))]);
+        add(&tap, &feed(3), &[Output::Tensor(feed(3).remove(0))]);
         let blocks = tap.take();
         assert_eq!((rows(&blocks), blocks[0].outputs.len()), (vec![3], 1));
         assert!(tap.take().is_empty());
@@ -179,39 +236,59 @@ mod tests {
     fn what_there_is_no_room_for_is_spread_evenly_and_counted() {
         let tap = Tap::default();
         let all = ROWS_MAX * 3 / 2;
-        tap.sample(&feed(all)).unwrap().add(&[]);
+        add(&tap, &feed(all), &[]);
         let blocks = tap.take();
         assert_eq!(rows(&blocks), [all.div_ceil(2)]);
         assert_eq!(blocks[0].feeds[0].slice_rows(1..2), feed(3)[0].slice_rows(2..3));
         for _ in 0..BLOCKS_MAX + 5 {
-            if let Some(sample) = tap.sample(&feed(1)) {
-                sample.add(&[]);
-            }
+            add(&tap, &feed(1), &[]);
         }
         assert_eq!(tap.busy(), all as u64 / 2 + 5);
         assert_eq!(rows(&tap.take()).len(), BLOCKS_MAX);
-        assert!(tap.sample(&feed(1)).is_some(), "there is room again");
+        add(&tap, &feed(1), &[]);
+        assert_eq!(tap.take().len(), 1, "there is room again");
     }
 
     #[test]
-    fn memory_is_bounded_whatever_a_row_takes() {
+    fn memory_is_bounded_whatever_rows_and_outputs_take() {
         let tap = Tap::default();
-        let wide = || vec![Tensor::from_vec(&[8, 1 << 16], vec![0_f32; 8 << 16]).unwrap()];
-        for _ in 0..10 {
-            if let Some(sample) = tap.sample(&wide()) {
-                sample.add(&[]);
+        let large = || [Output::Tensor(wide(4).remove(0))];
+        for (feeds, outputs) in [(wide(8), &[][..]), (feed(4), &large()[..])] {
+            for _ in 0..10 {
+                add(&tap, &feeds, outputs);
             }
+            let blocks = tap.take();
+            assert!(!blocks.is_empty() && bytes(&blocks) <= BYTES_MAX, "{}", bytes(&blocks));
         }
-        let bytes: usize = tap.take().iter().map(|block| block.feeds[0].bytes()).sum();
-        assert!(bytes <= BYTES_MAX, "{bytes}");
         assert!(tap.busy() >= 70);
+    }
+
+    #[test]
+    fn one_row_is_looked_at_however_large_it_is() {
+        let tap = Tap::default();
+        let huge = Tensor::from_vec(&[2, 1 << 20], vec![0_f32; 2 << 20]).unwrap();
+        for _ in 0..3 {
+            add(&tap, std::slice::from_ref(&huge), &[Output::Tensor(huge.clone())]);
+        }
+        assert_eq!((rows(&tap.take()), tap.busy()), (vec![1], 5));
+    }
+
+    #[test]
+    fn an_output_without_rows_leaves_the_others() {
+        let tap = Tap::default();
+        let scalar = Tensor::from_vec(&[], vec![1_f32]).unwrap();
+        add(&tap, &feed(2), &[Output::Tensor(scalar), Output::Tensor(feed(2).remove(0))]);
+        let block = tap.take().remove(0);
+        assert_eq!(block.outputs.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]
     fn feeds_that_do_not_agree_on_their_rows_are_no_rows() {
         let tap = Tap::default();
-        assert!(tap.sample(&[feed(2).remove(0), feed(3).remove(0)]).is_none());
-        assert!(tap.sample(&[]).is_none());
-        assert_eq!(tap.shapeless(), 2);
+        let scalar = Tensor::from_vec(&[], vec![1_f32]).unwrap();
+        add(&tap, &[feed(2).remove(0), feed(3).remove(0)], &[]);
+        add(&tap, &[scalar, feed(3).remove(0)], &[]);
+        add(&tap, &[], &[]);
+        assert_eq!((tap.shapeless(), tap.busy()), (6, 0));
     }
 }

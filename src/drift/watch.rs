@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{GraphIo, Output};
+use crate::model::GraphIo;
 use crate::tensor::Tensor;
 
 use super::build::cells::{Cells, Rows, Wholes};
@@ -83,6 +83,11 @@ impl Watch {
         self.rows += rows;
     }
 
+    /// Lets go of what no window reaches any more.
+    pub(super) fn expire(&mut self, now: Duration) {
+        self.windows.expire(now);
+    }
+
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
@@ -135,16 +140,18 @@ impl WatchedFeatures {
         let feeds: Vec<_> =
             feeds.iter().map(|feed| Rows::of_tensor(feed, Wholes::MayBeClasses).ok()).collect();
         let outputs: Vec<_> =
-            outputs.iter().map(|output: &Output| Rows::of_output(output).ok()).collect();
+            outputs.iter().map(|output| Rows::of_output(output.as_ref()?).ok()).collect();
         let rows = |watched: &Watched| {
             let tensors = if watched.kind == FeatureKind::Input { &feeds } else { &outputs };
             let rows = tensors.get(watched.tensor)?.as_ref();
             rows.filter(|rows| rows.width == watched.feature.width)
         };
-        // Outputs that are not one for each row have no rows to count.
-        let is_whole = |watched: &Watched| {
-            rows(watched).is_some() || watched.kind == FeatureKind::Output && outputs.is_empty()
+        // An output that was left out has no rows to count.
+        let is_left_out = |watched: &Watched| {
+            watched.kind == FeatureKind::Output
+                && outputs.get(watched.tensor).is_none_or(Option::is_none)
         };
+        let is_whole = |watched: &Watched| rows(watched).is_some() || is_left_out(watched);
         if !self.0.iter().all(is_whole) {
             return false;
         }

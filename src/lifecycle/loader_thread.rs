@@ -20,7 +20,7 @@ use super::{AttemptId, Event, Message, Version, VersionState};
 const JOIN_MAX: Duration = Duration::from_secs(3);
 const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How far below the threads that answer this one stands, in steps of `nice`.
+/// How far below the threads that answer the ones behind them stand, in steps of `nice`.
 const NICE: i32 = 10;
 
 enum Task {
@@ -98,13 +98,13 @@ impl Drop for LoaderThread {
     }
 }
 
-/// Requests come first where cores are short.
-fn stand_back() {
+/// Has the calling thread stand back where cores are short: requests come first.
+pub fn stand_back() {
     #[cfg(target_os = "linux")]
     {
         let own = rustix::thread::gettid();
         if let Err(error) = rustix::process::setpriority_process(Some(own), NICE) {
-            tracing::debug!(%error, "the loader runs at the usual priority");
+            tracing::debug!(%error, "a thread runs at the usual priority");
         }
     }
 }

@@ -47,6 +47,7 @@ pub use event::{Action, Answer, AttemptId, Event, Verdict, VersionState};
 pub use fetcher::{Fetched, Fetcher, FetcherError};
 pub use follow::{FollowOptions, Followed, follow};
 pub use loader::{Loader, Order, Plan, Refused};
+pub use loader_thread::stand_back;
 pub use manager::{Manager, ManagerError, ManagerOptions, Message};
 pub use policy::{Backoff, Outlook, Policy, SwapPolicy};
 pub use probation::{Health, compare};

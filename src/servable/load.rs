@@ -115,10 +115,10 @@ pub fn load(
     let sampler = Sampler::new(model.io(), example);
     let tuning = tuner.tune(&id, &*model, &sampler);
     let runner = tuning.runner_options(options.batch.lane);
-    let drift = monitor(&id, &dir, model.io(), &options.drift);
+    let drift = options.monitors.watch(monitor(&id, &dir, model.io(), &options.drift));
     let lease = options.meters.lease(id);
     let servable =
-        Servable::watched(lease, Some(Arc::clone(&drift)), scoring, Arc::clone(&model), runner);
+        Servable::watched(lease, Some(drift), scoring, Arc::clone(&model), runner);
     let warm_up = match dir.serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {
@@ -126,8 +126,6 @@ pub fn load(
             Err(error) => WarmUp::Failed(error),
         },
     };
-    // From here on nothing but requests runs through it.
-    options.monitors.add(&drift);
     let warmth = warm_sizes(servable.id(), &*model, &sampler, tuning.cold(WARM_TIME_MAX))?;
     Ok(Loaded { servable, engine, provider, inputs, warm_up, warmth, remarks, tuning, signature })
 }

@@ -1,7 +1,6 @@
 //! From the reference that came with a version to what watches it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,16 +15,15 @@ pub(super) fn monitor(
     dir: &ModelDir,
     io: &GraphIo,
     options: &DriftOptions,
-) -> Arc<Monitor> {
+) -> Monitor {
     let idle = |why| Monitor::idle(id.clone(), options.clone(), why);
     if !options.is_on {
-        return Arc::new(idle(NoReference::Off));
+        return idle(NoReference::Off);
     }
-    let found = read(dir, io);
-    let monitor = match found {
+    match read(dir, io) {
         Ok(Some(Found { reference, origin, digest })) => {
             let options = options.clone();
-            Monitor::watching(id.clone(), options, io, reference, origin, digest)
+            Monitor::watching(id.clone(), options, io, reference, (origin, digest))
         }
         Ok(None) => match options.live_rows {
             Some(rows) => {
@@ -38,8 +36,7 @@ pub(super) fn monitor(
             tracing::warn!(model = %id, "drift is not watched: {sentence}");
             idle(why)
         }
-    };
-    Arc::new(monitor)
+    }
 }
 
 struct Found {

@@ -10,20 +10,24 @@ anything is not as it should be.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from follow import BINARY, MODEL, WINE, MlflowServer, flowgate, free_port, register, until
 
 import mlflow
+import onnx
 from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+REFERENCE = "drift_reference.json"
 SECRET = "s3cr3t of the registry"
 # The registry is asked by itself every minute; what comes sooner, a webhook brought.
 POLL_INTERVAL = "60s"
@@ -137,6 +141,33 @@ def refusals(client: MlflowClient, tracking: str) -> None:
         raise AssertionError("alias v1 was set")
 
 
+def references(client: MlflowClient, tracking: str, work: Path, servers: list[object]) -> None:
+    """A version whose files hold no drift reference has that of the run that logged it."""
+    signature = mlflow.models.Model.load(WINE / "1").signature
+    with mlflow.start_run() as run:
+        logged = mlflow.onnx.log_model(
+            onnx.load(WINE / "1" / "model.onnx"), name="model", signature=signature
+        )
+        mlflow.log_artifact(WINE / "1" / REFERENCE)
+    client.create_registered_model("referenced")
+    version = client.create_model_version(
+        "referenced", logged.model_uri, run_id=run.info.run_id
+    ).version
+    client.set_registered_model_alias("referenced", "champion", version)
+    admin = free_port()
+    server = flowgate("models:/referenced@champion", tracking, work / "run", admin)
+    servers.append(server)
+    server.wait()
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    digest = hashlib.sha256((WINE / "1" / REFERENCE).read_bytes()).hexdigest()[:12]
+    [info] = [line for line in lines if line.startswith("flowgate_drift_reference_info{")]
+    assert 'source="run"' in info and f'digest="{digest}"' in info, info
+    [info] = [line for line in lines if line.startswith("flowgate_model_version_info{")]
+    assert 'alias_or_stage="champion"' in info and f'run_id="{run.info.run_id}"' in info, info
+    print("  a run's drift reference is that of its model")
+
+
 def batches(tracking: str, work: Path) -> None:
     """The version of an alias is checked, and scores a file, without a server."""
     where = ("--tracking-uri", tracking, "--cache-dir", str(work / "batch"))
@@ -174,6 +205,7 @@ def operate(work: Path) -> None:
         pushes(client, tracking, work, servers)
         stages(client, tracking, work, servers)
         refusals(client, tracking)
+        references(client, tracking, work, servers)
         batches(tracking, work)
     finally:
         for server in [*servers, registry]:

@@ -7,8 +7,8 @@
 //!
 //! Rows come in as the graph's own tensors, so that every protocol and every form of request is
 //! seen alike. Threads that answer only hand over copies of rows ([`Tap`]); a [`Monitor`] counts
-//! them when it is told to, and what it sees is told by [`WindowReport`]s and [`families`]. Here are
-//! no files and no threads: whoever calls brings the bytes and the time.
+//! them when it is told to, and what it sees is told by [`WindowReport`]s and [`families`]. Here
+//! are no files and no threads: whoever calls brings the bytes and the time.
 
 mod build;
 mod export;

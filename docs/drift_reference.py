@@ -126,11 +126,14 @@ def _describe(name, column, kind, classes):
     values.sort()
     edges = np.unique([values[k * n // 250] for k in range(250)])
     edges = np.append(edges, values[-1])
+    counts = np.histogram(values, edges)[0]
+    # Bins of a tenth of the values; one also ends after a cell that has a fifth of them.
     starts = np.searchsorted(edges, [values[k * n // 10] for k in range(10)])
+    starts = [*starts, *(np.flatnonzero(counts * 5 >= n) + 1), len(counts)]
     return numeric | {
         "mean": mean,
         "std": math.sqrt(max(spread, 0.0) / n),
         "edges": edges.tolist(),
-        "counts": np.histogram(values, edges)[0].tolist(),
-        "bins": np.unique([*starts, len(edges) - 1]).tolist(),
+        "counts": counts.tolist(),
+        "bins": np.unique(starts).tolist(),
     }

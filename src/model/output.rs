@@ -27,8 +27,9 @@ impl Output {
     pub fn every(&self, step: usize) -> Self {
         match self {
             Self::Tensor(tensor) => Self::Tensor(tensor.every(step)),
+            Self::Maps(maps) if step <= 1 => Self::Maps(maps.clone()),
             Self::Maps(maps) => {
-                let rows = maps.rows(0..maps.len()).step_by(step.max(1));
+                let rows = maps.rows(0..maps.len()).step_by(step);
                 let pairs = |row: super::ClassMap<'_>| -> Vec<_> {
                     row.keys.iter().cloned().zip(row.values.iter().copied()).collect()
                 };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::batch::{self, Computed, contain};
+use crate::batch::{self, Computed, Stages, contain};
 use crate::tensor::Tensor;
 use crate::wire::coding::Coding;
 use crate::wire::invocations::{Decoded, Layout, Scoring};
@@ -25,6 +25,8 @@ pub struct Pending {
     body: Option<Box<Body>>,
     layout: Layout,
     decode_time: Duration,
+    /// Whether it was decoded while it waited: then its wait holds the time for that.
+    is_decoded_late: bool,
     compress: Option<Compress>,
     deadline: Instant,
     share: Share,
@@ -83,6 +85,7 @@ impl Pending {
             body,
             layout: Layout::Records,
             decode_time: Duration::ZERO,
+            is_decoded_late: false,
             compress,
             deadline,
             share,
@@ -144,6 +147,7 @@ impl batch::Request for Pending {
         let decoded = body.decode(self.servable.scoring(), &mut self.share)?;
         drop(body);
         self.decode_time = start.elapsed();
+        self.is_decoded_late = true;
         self.keep(decoded)
     }
 
@@ -152,7 +156,14 @@ impl batch::Request for Pending {
     }
 
     fn answer(self, result: Result<Computed<'_>, ScoreError>) {
-        let Self { servable, layout, decode_time, compress, mut share, reply, .. } = self;
+        let Self { servable, layout, decode_time, is_decoded_late, compress, .. } = self;
+        let Self { mut share, reply, .. } = self;
+        let waited = |mut stages: Stages| {
+            if is_decoded_late {
+                stages.queue = stages.queue.saturating_sub(decode_time);
+            }
+            stages
+        };
         let answer = match result {
             Err(error) => {
                 servable.tally().note_not_computed(&error);
@@ -162,6 +173,7 @@ impl batch::Request for Pending {
             }
             // A client that left takes no answer, but that it took so long is to be known.
             Ok(Computed { stages, .. }) if reply.is_closed() => {
+                let stages = waited(stages);
                 let timing = Timing { decode: decode_time, stages, encode: Duration::ZERO };
                 servable.tally().note_answered(&timing);
                 return;
@@ -169,6 +181,7 @@ impl batch::Request for Pending {
             Ok(Computed { rows, stages, lap }) => {
                 let encode = || servable.encode(&rows, layout, compress, &mut share);
                 let encoded = contain(servable.id(), encode).unwrap_or_else(|e| Err(e.into()));
+                let stages = waited(stages);
                 let timing = Timing { decode: decode_time, stages, encode: lap.end() };
                 let Timing { decode, stages, encode } = timing;
                 servable.meter().note_request(decode, stages.queue, encode);

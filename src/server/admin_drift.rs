@@ -171,12 +171,15 @@ fn bins(FeatureReport { feature, seen, .. }: &FeatureReport) -> Vec<Value> {
         .collect()
 }
 
-/// The outer bins are open, and say so by an end that is not there.
+/// Both ends of a bin; the greatest one is in the bin. The bin after those is what lies outside.
 fn place(bin: &mut Value, Numeric { edges, bins, .. }: &Numeric, at: usize) {
-    let edge = |at: usize| bins.get(at).and_then(|index| edges.get(*index));
-    let last = bins.len().saturating_sub(2);
-    bin["from"] = json!(edge(at).filter(|_| at > 0));
-    bin["below"] = json!(edge(at + 1).filter(|_| at < last));
+    match bins.get(at..=at + 1) {
+        Some([from, below]) => {
+            bin["from"] = json!(edges[*from]);
+            bin["below"] = json!(edges[*below]);
+        }
+        _ => bin["outside"] = json!(true),
+    }
 }
 
 /// The text of a category of the reference; `null` for all others.
@@ -189,6 +192,7 @@ fn category(categorical: &Categorical, at: usize) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::{Feature, FeatureKind, Part, Seen};
 
     #[test]
     fn a_query_asks_for_a_window_and_a_version_or_is_refused() {
@@ -198,6 +202,37 @@ mod tests {
         for bad in ["windows=1h", "window", "x=1&window=1h"] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_last_bin_is_that_of_all_other_values() {
+        let report = |values, cells: &[u64], above| {
+            let [name, tensor] = ["f", "x"].map(str::to_owned);
+            let part = Part::Element(0);
+            let feature = Arc::new(Feature { name, tensor, width: 1, part, nulls: 0, values });
+            let seen = Seen { cells: cells.to_vec(), above, ..Seen::default() };
+            let (kind, scores) = (FeatureKind::Input, Scores::default());
+            bins(&FeatureReport { kind, feature, seen, scores })
+        };
+        let (edges, counts) = (vec![0.0, 0.5, 1.0, 1.0], vec![4, 2, 2]);
+        let numeric = Numeric { mean: None, std: None, edges, counts, bins: vec![0, 2, 3] };
+        assert_eq!(
+            report(Values::Numeric(numeric), &[1, 0, 1], 2),
+            [
+                json!({"reference": 0.75, "window": 0.25, "from": 0.0, "below": 1.0}),
+                json!({"reference": 0.25, "window": 0.25, "from": 1.0, "below": 1.0}),
+                json!({"reference": 0.0, "window": 0.5, "outside": true}),
+            ]
+        );
+        let categories = vec![("a".to_owned(), 6), ("b".to_owned(), 2)];
+        let categorical = Categorical { categories, other: 0 };
+        assert_eq!(
+            report(Values::Categorical(categorical), &[3, 1, 0], 0),
+            [
+                json!({"reference": 0.75, "window": 0.75, "category": "a"}),
+                json!({"reference": 0.25, "window": 0.25, "category": null}),
+            ]
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Exemplars: requests by their traces, that show what is in a bucket.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,23 +43,31 @@ pub struct Exemplar {
     pub at: f64,
 }
 
-/// The latest exemplar of each bucket, for each outcome: as many as there are buckets, at most.
+/// The latest exemplar of each bucket, for each outcome. Takes no memory before the first.
 #[derive(Debug, Default)]
-pub(super) struct Exemplars(Mutex<HashMap<(usize, usize), Exemplar>>);
+pub(super) struct Exemplars(Mutex<Vec<Vec<Option<Exemplar>>>>);
 
 impl Exemplars {
-    /// Keeps a request, unless somebody is looking: another will come.
-    pub(super) fn keep(&self, outcome: Outcome, bucket: usize, trace: TraceId, took: Duration) {
+    /// Keeps a request, unless somebody is looking: another will come. There are so many buckets.
+    pub(super) fn keep(
+        &self,
+        outcome: Outcome,
+        [bucket, buckets]: [usize; 2],
+        trace: TraceId,
+        took: Duration,
+    ) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        if let Ok(mut kept) = self.0.try_lock() {
-            kept.insert((outcome as usize, bucket), Exemplar { trace, took, at });
+        let Ok(mut kept) = self.0.try_lock() else { return };
+        if kept.is_empty() {
+            *kept = vec![vec![None; buckets]; Outcome::ALL.len()];
         }
+        kept[outcome as usize][bucket] = Some(Exemplar { trace, took, at });
     }
 
-    /// That of a bucket.
-    pub(super) fn of(&self, outcome: Outcome, bucket: usize) -> Option<Exemplar> {
+    /// Those of all buckets; nothing where there is none.
+    pub(super) fn of(&self, outcome: Outcome) -> Vec<Option<Exemplar>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&(outcome as usize, bucket)).copied()
+        kept.get(outcome as usize).cloned().unwrap_or_default()
     }
 }
 
@@ -92,12 +99,14 @@ mod tests {
     #[test]
     fn a_bucket_has_its_latest() {
         let exemplars = Exemplars::default();
+        assert!(exemplars.of(Outcome::Ok).is_empty());
         let trace = TraceId::of_kept(KEPT.as_bytes()).unwrap();
         for millis in [3, 4] {
-            exemplars.keep(Outcome::Ok, 5, trace, Duration::from_millis(millis));
+            exemplars.keep(Outcome::Ok, [5, 8], trace, Duration::from_millis(millis));
         }
-        assert_eq!(exemplars.of(Outcome::Ok, 5).unwrap().took, Duration::from_millis(4));
-        assert_eq!(exemplars.of(Outcome::Failed, 5), None);
-        assert_eq!(exemplars.of(Outcome::Ok, 4), None);
+        let kept = exemplars.of(Outcome::Ok);
+        assert_eq!(kept[5].unwrap().took, Duration::from_millis(4));
+        assert_eq!(kept.iter().flatten().count(), 1);
+        assert!(exemplars.of(Outcome::Failed).iter().all(Option::is_none));
     }
 }

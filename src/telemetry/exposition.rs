@@ -13,9 +13,10 @@ use super::meters::Meters;
 use super::names::{self, Metric};
 use super::openmetrics;
 
-/// What names of metrics begin with that are left out first where there are too many series: there
-/// may be hundreds of each, and requests are to be seen in any case.
-const FIRST_TO_GO: &str = "flowgate_drift_";
+/// What names of metrics begin with that are left out where there are too many series, the first
+/// ones first: there may be thousands, and requests are to be seen in any case.
+const FIRST_TO_GO: [&str; 3] =
+    ["flowgate_drift_bin_", "flowgate_drift_reference_bin_", "flowgate_drift_"];
 
 /// What is scraped. Clones are the same exposition.
 #[derive(Clone)]
@@ -139,9 +140,9 @@ impl Exposition {
         let dropped = keep(&mut families, self.series_max);
         self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
         if format == Format::OpenMetrics {
-            return openmetrics::encode(&families, &|name, labels, bucket| {
-                let meters = self.meters.get().filter(|_| name == names::REQUEST_SECONDS.name)?;
-                meters.exemplar(labels, bucket)
+            return openmetrics::encode(&families, &|name, labels| {
+                let meters = self.meters.get().filter(|_| name == names::REQUEST_SECONDS.name);
+                meters.and_then(|meters| meters.exemplars(labels)).unwrap_or_default()
             });
         }
         TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
@@ -155,10 +156,12 @@ impl Exposition {
 fn keep(families: &mut Vec<MetricFamily>, series_max: usize) -> usize {
     let mut left = series_max;
     let mut dropped = 0;
-    let (may_go, stay): (Vec<_>, Vec<_>) = std::mem::take(families)
-        .into_iter()
-        .partition(|family| family.name().starts_with(FIRST_TO_GO));
-    for mut family in stay.into_iter().chain(may_go) {
+    // What goes last is kept first.
+    families.sort_by_key(|family| {
+        let place = FIRST_TO_GO.iter().position(|start| family.name().starts_with(start));
+        std::cmp::Reverse(place.unwrap_or(FIRST_TO_GO.len()))
+    });
+    for mut family in std::mem::take(families) {
         let is_histogram = family.get_field_type() == MetricType::HISTOGRAM;
         let mut kept = Vec::new();
         for metric in family.take_metric() {

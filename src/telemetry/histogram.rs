@@ -30,6 +30,11 @@ impl Bounds {
         Self::new(&ends.iter().map(nanos).collect::<Vec<_>>())
     }
 
+    /// How many there are, with the one beyond all bounds.
+    pub(super) fn buckets(&self) -> usize {
+        self.0.len() + 1
+    }
+
     /// The bucket of a value, the one beyond all bounds included.
     pub(super) fn bucket(&self, value: u64) -> usize {
         self.0.partition_point(|end| *end < value)

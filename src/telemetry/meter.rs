@@ -190,13 +190,14 @@ impl Meter {
         cells.requests[outcome as usize].add_time(took, writer);
         if let Some(trace) = trace {
             let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-            self.exemplars.keep(outcome, self.times.bucket(nanos), trace, took);
+            let bucket = [self.times.bucket(nanos), self.times.buckets()];
+            self.exemplars.keep(outcome, bucket, trace, took);
         }
     }
 
-    /// A request in a bucket of [`took`](Self::took), if there was one with a trace.
-    pub(super) fn exemplar(&self, outcome: Outcome, bucket: usize) -> Option<Exemplar> {
-        self.exemplars.of(outcome, bucket)
+    /// A request in each bucket of [`took`](Self::took) that had one with a trace.
+    pub(super) fn exemplars(&self, outcome: Outcome) -> Vec<Option<Exemplar>> {
+        self.exemplars.of(outcome)
     }
 
     /// Requests that have ended so.

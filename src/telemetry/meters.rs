@@ -92,7 +92,6 @@ impl Meters {
         let now = Instant::now();
         let mut models = self.models();
         let model = self.0.model(&mut models, &id.name);
-        model.forget(now, self.0.retention);
         let version = model.versions.entry(id.version).or_insert_with(|| Version {
             meter: Arc::new(self.0.meter(&model.rejected)),
             leases: 0,
@@ -101,6 +100,7 @@ impl Meters {
         version.leases += 1;
         version.retired = None;
         let meter = Arc::clone(&version.meter);
+        model.forget(now, self.0.retention);
         Lease { meter, meters: self.clone(), id }
     }
 
@@ -135,15 +135,15 @@ impl Meters {
         self.0.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An exemplar of a bucket of one of the histograms of requests' durations.
-    pub(super) fn exemplar(&self, labels: &[LabelPair], bucket: usize) -> Option<Exemplar> {
+    /// The exemplars of one of the histograms of requests' durations, bucket by bucket.
+    pub(super) fn exemplars(&self, labels: &[LabelPair]) -> Option<Vec<Option<Exemplar>>> {
         let value = |name: &str| labels.iter().find(|label| label.name() == name);
         let name = ModelName::new(value("model")?.value()).ok()?;
         let version = VersionId(value("version")?.value().parse().ok()?);
         let outcome = value("outcome")?.value();
         let outcome = Outcome::ALL.into_iter().find(|one| one.name() == outcome)?;
         let models = self.models();
-        models.get(&name)?.versions.get(&version)?.meter.exemplar(outcome, bucket)
+        Some(models.get(&name)?.versions.get(&version)?.meter.exemplars(outcome))
     }
 
     /// Which metrics [`families`](Self::families) has.
@@ -161,15 +161,36 @@ impl Meters {
     /// Everything as it is at this moment.
     pub(super) fn families(&self) -> Vec<Family> {
         let mut families = Families(Self::METRICS.map(Family::new));
-        let now = Instant::now();
-        let mut models = self.models();
         families.push_end(["", ""], &self.0.unknown, Outcome::Unknown);
-        for (name, model) in &mut *models {
-            model.forget(now, self.0.retention);
-            families.push_model(name.as_str(), model);
+        for (name, model) in self.told() {
+            families.push_model(name.as_str(), &model);
         }
         families.0.into()
     }
+
+    /// What there is to tell of. The lock is not held while it is told.
+    fn told(&self) -> BTreeMap<ModelName, Told> {
+        let now = Instant::now();
+        let mut models = self.models();
+        let told = models.iter_mut().map(|(name, model)| {
+            model.forget(now, self.0.retention);
+            let versions = model.versions.iter();
+            let told = Told {
+                rejected: Arc::clone(&model.rejected),
+                without_version: Arc::clone(&model.without_version),
+                versions: versions.map(|(id, one)| (*id, Arc::clone(&one.meter))).collect(),
+            };
+            (name.clone(), told)
+        });
+        told.collect()
+    }
+}
+
+/// A model with its meters.
+struct Told {
+    rejected: Arc<Rejected>,
+    without_version: Arc<Meter>,
+    versions: Vec<(VersionId, Arc<Meter>)>,
 }
 
 impl Book {
@@ -208,9 +229,9 @@ impl Model {
 struct Families([Family; 8]);
 
 impl Families {
-    fn push_model(&mut self, name: &str, model: &Model) {
+    fn push_model(&mut self, name: &str, model: &Told) {
         let mut in_flight = 0;
-        for (id, Version { meter, .. }) in &model.versions {
+        for (id, meter) in &model.versions {
             self.push_version([name, &id.to_string()], meter);
             in_flight += meter.in_flight();
         }

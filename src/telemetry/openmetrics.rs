@@ -1,21 +1,21 @@
 //! The `OpenMetrics` text format (1.0.0), which can hold exemplars.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use super::exemplar::Exemplar;
 
-/// Where exemplars are found: by the name of a histogram, the labels of a series, and the place of
-/// a bucket.
-pub(super) type FindExemplar<'a> = dyn Fn(&str, &[LabelPair], usize) -> Option<Exemplar> + 'a;
+/// Where the exemplars of a series' buckets are found: by the name of a histogram and the labels.
+pub(super) type FindExemplars<'a> = dyn Fn(&str, &[LabelPair]) -> Vec<Option<Exemplar>> + 'a;
 
 /// All families as one text.
-pub(super) fn encode(families: &[MetricFamily], exemplar: &FindExemplar<'_>) -> String {
+pub(super) fn encode(families: &[MetricFamily], exemplars: &FindExemplars<'_>) -> String {
     let mut text = String::new();
     for family in families {
         // Writing to a String cannot fail.
-        let _ = write_family(&mut text, family, exemplar);
+        let _ = write_family(&mut text, family, exemplars);
     }
     text.push_str("# EOF\n");
     text
@@ -24,7 +24,7 @@ pub(super) fn encode(families: &[MetricFamily], exemplar: &FindExemplar<'_>) -> 
 fn write_family(
     text: &mut String,
     family: &MetricFamily,
-    exemplar: &FindExemplar<'_>,
+    exemplars: &FindExemplars<'_>,
 ) -> fmt::Result {
     let full = family.name();
     let (kind, name) = match family.get_field_type() {
@@ -42,7 +42,7 @@ fn write_family(
                 sample(text, name, "_total", metric.get_label(), metric.get_counter().get_value())?;
                 text.push('\n');
             }
-            MetricType::HISTOGRAM => histogram(text, name, metric, exemplar)?,
+            MetricType::HISTOGRAM => histogram(text, name, metric, exemplars)?,
             MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => {
                 sample(text, name, "", metric.get_label(), metric.get_gauge().get_value())?;
                 text.push('\n');
@@ -56,7 +56,7 @@ fn histogram(
     text: &mut String,
     name: &str,
     metric: &Metric,
-    exemplar: &FindExemplar<'_>,
+    exemplars: &FindExemplars<'_>,
 ) -> fmt::Result {
     let histogram = metric.get_histogram();
     let labels = metric.get_label();
@@ -64,14 +64,17 @@ fn histogram(
     let buckets =
         buckets.map(|bucket| (bucket.upper_bound().to_string(), bucket.cumulative_count()));
     let last = ("+Inf".to_owned(), histogram.get_sample_count());
+    let exemplars = exemplars(name, labels);
+    let mut pairs = labels.to_vec();
+    let mut pair = LabelPair::default();
+    pair.set_name("le".to_owned());
+    pairs.push(pair);
     for (at, (end, count)) in buckets.chain([last]).enumerate() {
-        let mut pairs = labels.to_vec();
-        let mut pair = LabelPair::default();
-        pair.set_name("le".to_owned());
-        pair.set_value(end);
-        pairs.push(pair);
+        if let Some(pair) = pairs.last_mut() {
+            pair.set_value(end);
+        }
         sample(text, name, "_bucket", &pairs, count as f64)?;
-        if let Some(Exemplar { trace, took, at }) = exemplar(name, labels, at) {
+        if let Some(Exemplar { trace, took, at }) = exemplars.get(at).copied().flatten() {
             let trace = trace.as_str();
             write!(text, " # {{trace_id=\"{trace}\"}} {} {at:.3}", took.as_secs_f64())?;
         }
@@ -107,6 +110,9 @@ fn sample(
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '\n', '"']) {
+        return text.into();
+    }
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"").into()
 }

@@ -58,17 +58,17 @@ impl Count {
             // A locked addition would cost ten times as much.
             Writer::Sole => {
                 let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
-                self.0.store(sum, Ordering::Relaxed);
+                self.0.store(sum, Ordering::Release);
             }
             Writer::Shared => {
-                self.0.fetch_add(more, Ordering::Relaxed);
+                self.0.fetch_add(more, Ordering::Release);
             }
         }
     }
 
-    /// What it is now.
+    /// What it is now. Who sees a count sees all that its writer counted before.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -100,6 +100,7 @@ impl<T> PerThread<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
     use std::thread;
 
     use super::*;
@@ -107,19 +108,23 @@ mod tests {
     #[test]
     fn nothing_is_lost_whoever_counts() {
         let counts = PerThread::new(Count::default);
-        // More threads than slots: some share.
+        // More threads than slots, all there at once: some share.
+        let threads = OWN_SLOTS + 20;
+        let all_there = Barrier::new(threads);
+        let shared = Count::default();
         thread::scope(|scope| {
-            for _ in 0..OWN_SLOTS + 20 {
+            for _ in 0..threads {
                 scope.spawn(|| {
-                    for _ in 0..1000 {
-                        let (count, writer) = counts.own();
-                        count.add(1, writer);
-                    }
+                    let (count, writer) = counts.own();
+                    shared.add(u64::from(writer == Writer::Shared), Writer::Shared);
+                    all_there.wait();
+                    (0..10_000).for_each(|_| count.add(1, writer));
                 });
             }
         });
         let sum: u64 = counts.all().map(Count::get).sum();
-        assert_eq!(sum, 1000 * (OWN_SLOTS as u64 + 20));
+        assert_eq!(sum, 10_000 * threads as u64);
+        assert!(shared.get() >= 20, "no thread has shared");
     }
 
     #[test]
@@ -129,6 +134,7 @@ mod tests {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     let (count, writer) = counts.own();
+                    assert_eq!(writer, Writer::Sole);
                     count.add(1, writer);
                 });
             });

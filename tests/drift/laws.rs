@@ -191,6 +191,41 @@ fn a_constant_that_changes_is_drift() {
 }
 
 #[test]
+fn a_flag_that_is_set_more_often_is_drift() {
+    let flags = |rows: usize, step: usize| -> Vec<f64> {
+        (0..rows).map(|row| f64::from(u8::from(row % step == 0))).collect()
+    };
+    let feature = profile::of_numbers(&flags(2000, 20));
+    let scored =
+        |step| score(&feature, &profile::numbers(&feature, &flags(500, step)), &Scoring::usual(11));
+    assert!(!scored(20).is_drifted);
+    let often = scored(2);
+    // From 5 % to 50 %: 0.45 * ln(10) + 0.45 * ln(0.95 / 0.5).
+    assert!(often.is_drifted && often.psi.unwrap() > 1.2, "{often:?}");
+}
+
+#[test]
+fn a_value_that_stands_for_unknown_is_drift() {
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut numbers = |rows: usize, unknown: f64| -> Vec<f64> {
+        let number = |row: usize, random: &mut fastrand::Rng| {
+            if row % 5 < 3 { unknown } else { crate::alarms::normal(random).exp() }
+        };
+        (0..rows).map(|row| number(row, &mut random)).collect()
+    };
+    let feature = profile::of_numbers(&numbers(2000, 0.0));
+    let windows = [0.0, -1.0, 1e9].map(|unknown| numbers(500, unknown));
+    let [same, below, above] = windows
+        .map(|window| score(&feature, &profile::numbers(&feature, &window), &Scoring::usual(11)));
+    assert!(!same.is_drifted, "{same:?}");
+    for scores in [below, above] {
+        // 60 % of the rows have left a bin, and are in one that was empty.
+        assert!(scores.is_drifted && scores.psi.unwrap() > 5.0, "{scores:?}");
+        assert!(scores.js.unwrap() > 0.7 && scores.out_of_range_ratio == Some(0.6), "{scores:?}");
+    }
+}
+
+#[test]
 fn a_reference_without_values_is_not_scored() {
     let mut feature = profile::of_numbers(&[1.0]);
     let Values::Numeric(numeric) = &mut feature.values else { panic!("it is numeric") };

@@ -9,7 +9,8 @@ pub(crate) fn feature(name: &str, nulls: u64, values: Values) -> Feature {
     Feature { name, tensor, width: 1, part: Part::Element(0), nulls, values }
 }
 
-/// The reference of these numbers: 250 cells and ten bins of equally many.
+/// The reference of these numbers: 250 cells and ten bins of equally many, but that a bin also ends
+/// with a cell of a fifth of them.
 pub(crate) fn of_numbers(raw: &[f64]) -> Feature {
     let values: Vec<f64> = raw.iter().copied().filter(|value| value.is_finite()).collect();
     let n = values.len();
@@ -21,10 +22,7 @@ pub(crate) fn of_numbers(raw: &[f64]) -> Feature {
         let value = ascending[k * n / 10];
         edges.partition_point(|edge| *edge < value)
     };
-    let mut bins = vec![0];
-    bins.extend((1..10).map(start));
-    bins.push(edges.len());
-    bins.dedup();
+    let tenths: Vec<usize> = (1..10).map(start).collect();
     edges.push(ascending[n - 1]);
     let mean = values.iter().sum::<f64>() / n as f64;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n as f64;
@@ -34,11 +32,15 @@ pub(crate) fn of_numbers(raw: &[f64]) -> Feature {
         std: Some(variance.sqrt()),
         edges,
         counts: vec![0; cells],
-        bins,
+        bins: vec![0, cells],
     };
     let mut feature = feature("number", (raw.len() - n) as u64, Values::Numeric(empty.clone()));
     let counts = numbers(&feature, raw).cells;
-    feature.values = Values::Numeric(Numeric { counts, ..empty });
+    let common = (1..=cells).filter(|end| counts[end - 1] * 5 >= n as u64);
+    let mut bins: Vec<usize> = [0, cells].into_iter().chain(tenths).chain(common).collect();
+    bins.sort_unstable();
+    bins.dedup();
+    feature.values = Values::Numeric(Numeric { counts, bins, ..empty });
     feature
 }
 

@@ -21,16 +21,17 @@ def feature(reference: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 
 def score(feature: dict[str, Any], values: np.ndarray) -> float:
-    """Of a numeric feature. The outer bins are open."""
-    edges, bins = np.array(feature["edges"]), feature["bins"]
-    inner = edges[bins[1:-1]]
+    """Of a numeric feature. The last bin is what lies outside of the ends."""
+    bins = feature["bins"]
+    ends = np.array(feature["edges"])[bins]
     # The graph takes f32, so that is what is compared with edges that were f32.
     seen = np.asarray(values, np.float32).astype(np.float64)
     assert np.isfinite(seen).all(), "nulls are in no bin"
-    window = np.bincount(np.searchsorted(inner, seen, side="right"), minlength=len(bins) - 1)
+    inner = np.histogram(seen, ends)[0]
+    window = np.append(inner, len(seen) - inner.sum())
     counts = np.array(feature["counts"])
-    trained = np.array([counts[start:end].sum() for start, end in zip(bins, bins[1:])])
-    return float(psi(window, trained))
+    trained = [counts[start:end].sum() for start, end in zip(bins, bins[1:])]
+    return float(psi(window, np.array([*trained, 0])))
 
 
 def psi(window: np.ndarray, trained: np.ndarray) -> float:

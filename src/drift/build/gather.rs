@@ -177,13 +177,10 @@ impl Numbers {
         }
         held.sort_unstable_by(f64::total_cmp);
         let edges = grid::edges(&held);
-        let numeric = Numeric {
-            mean: Some(mean),
-            std: Some((spread.max(0.0) / n).sqrt()),
-            counts: grid::counts(&held, &edges),
-            bins: grid::bins(&held, &edges),
-            edges,
-        };
+        let counts = grid::counts(&held, &edges);
+        let bins = grid::bins(&held, &edges, &counts);
+        let std = Some((spread.max(0.0) / n).sqrt());
+        let numeric = Numeric { mean: Some(mean), std, edges, counts, bins };
         Ok((nulls, Values::Numeric(numeric)))
     }
 }

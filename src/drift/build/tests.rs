@@ -137,7 +137,7 @@ fn what_is_built_is_what_python_writes() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 6, "the recording is complete");
+    assert_eq!(checked, 7, "the recording is complete");
 }
 
 fn column(values: &[f64]) -> (Vec<Tensor>, Vec<Output>) {
@@ -299,6 +299,28 @@ proptest! {
         prop_assert_eq!(built.reference.inputs[0].nulls, nulls);
     }
 
+    /// Whatever is common, also where the last cell is no more than the greatest value.
+    #[test]
+    fn a_common_value_is_not_with_all_that_is_greater(
+        shares in prop::collection::vec(0..400_usize, 1..9),
+        greater in prop::collection::vec(0..5000_i32, 0..900),
+    ) {
+        let repeated = |(value, count): (usize, &usize)| std::iter::repeat_n(value as f64, *count);
+        let mut sorted: Vec<f64> = shares.iter().enumerate().flat_map(repeated).collect();
+        sorted.extend(greater.into_iter().map(f64::from));
+        sorted.push(0.0);
+        sorted.sort_unstable_by(f64::total_cmp);
+        let edges = grid::edges(&sorted);
+        let counts = grid::counts(&sorted, &edges);
+        let bins = grid::bins(&sorted, &edges, &counts);
+        prop_assert!(bins.len() <= SCORING_BINS_MAX + 1, "{:?}", bins);
+        prop_assert!(bins.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert_eq!([bins[0], *bins.last().unwrap()], [0, counts.len()]);
+        for (cell, count) in counts.iter().enumerate() {
+            prop_assert!(count * 5 < sorted.len() as u64 || bins.contains(&(cell + 1)));
+        }
+    }
+
     #[test]
     fn a_value_is_in_the_cell_that_counts_it(
         values in prop::collection::vec((0..300_i32).prop_map(f64::from), 1..900),
@@ -311,8 +333,9 @@ proptest! {
             counts[grid::cell(&edges, *value).unwrap()] += 1;
         }
         prop_assert_eq!(counts, grid::counts(&sorted, &edges));
-        let bins = grid::bins(&sorted, &edges);
+        let bins = grid::bins(&sorted, &edges, &grid::counts(&sorted, &edges));
         prop_assert!(bins.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(bins.len() <= SCORING_BINS_MAX + 1);
         prop_assert_eq!(grid::cell(&edges, -1.0), None);
         prop_assert_eq!(grid::cell(&edges, 300.0), None);
     }

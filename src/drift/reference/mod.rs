@@ -25,7 +25,7 @@ pub const FEATURES_MAX: usize = 1024;
 /// Most edges of a numeric feature: 250 quantiles and the greatest value.
 pub const EDGES_MAX: usize = 251;
 
-/// Most scoring bins of a numeric feature.
+/// Most scoring bins of a numeric feature (`build::grid` has the reason why there are no more).
 pub const SCORING_BINS_MAX: usize = 10;
 
 /// Most categories of a feature that are counted by name.

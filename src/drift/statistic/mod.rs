@@ -92,18 +92,16 @@ pub fn score(feature: &Feature, seen: &Seen, scoring: &Scoring) -> Scores {
     }
     let bins = scored_bins(feature, seen);
     scores.psi = bins::psi(&bins.reference, &bins.window, PSEUDO_COUNT);
+    scores.js = bins::jensen_shannon(&bins.reference, &bins.window);
     scores.noise_floor =
         noise_floor(reference_values, values, bins.reference.len(), scoring.features);
     match &feature.values {
         Values::Numeric(numeric) => {
-            let closed = scored::closed(numeric, seen);
-            scores.js = bins::jensen_shannon(&closed.reference, &closed.window);
             scores.ks = grid::kolmogorov_smirnov(numeric, seen);
             scores.wasserstein = in_deviations(numeric, grid::wasserstein(numeric, seen));
             scores.mean_shift = in_deviations(numeric, Some(seen.sum / values as f64));
         }
         Values::Categorical(_) => {
-            scores.js = bins::jensen_shannon(&bins.reference, &bins.window);
             let test = bins::chi_squared(&bins.reference, &bins.window);
             scores.chi2 = test.map(|test| test.statistic);
             scores.chi2_p = test.map(|test| test.p_value);

@@ -1,12 +1,15 @@
 //! Which bins are compared: the reference's cells and categories, put together so that chance in
 //! the reference itself does not look like drift.
 //!
-//! Numbers: the bins that the reference names, a tenth of its values each. The outer ones are
-//! open: what is below or above the reference's ends is in them. Where there is one bin only (a
-//! constant), what lies outside is a second one; else nothing could ever differ.
+//! Numbers: the bins that the reference names, of about a tenth of its values each, and one of all
+//! that lies outside of the reference's ends, below or above. The reference has nothing there, so
+//! that a value that never was stands out, however near to the others it is (-1 for "unknown").
 //!
 //! Texts: a category has a bin of its own if the reference counted it at least
-//! [`CATEGORY_COUNT_MIN`] times; all others share one. A reference that was cut off after its most
+//! [`CATEGORY_COUNT_MIN`] times; all others share one, the last, which there always is. So how many
+//! bins there are depends on the reference alone.
+//!
+//! A reference that was cut off after its most
 //! frequent categories has a second condition: the count must be [`CUT_DEVIATIONS`] standard
 //! deviations above the least one that was kept. What is near the cut was kept because it was
 //! counted too often by chance, and would be seen to fall ever after: of 300 equally frequent
@@ -36,11 +39,12 @@ impl Bins {
     }
 }
 
-/// The bins that a feature is scored on, with the counts of both sides.
+/// The bins that a feature is scored on, with the counts of both sides. The last one is that of all
+/// other values. None where the reference has no numbers.
 pub fn scored_bins(feature: &Feature, seen: &Seen) -> Bins {
     match &feature.values {
-        Values::Numeric(numeric) => open(numeric, seen),
-        Values::Categorical(categorical) => shared(categorical, seen),
+        Values::Numeric(numeric) => of_numbers(numeric, seen),
+        Values::Categorical(categorical) => of_texts(categorical, seen),
     }
 }
 
@@ -52,43 +56,24 @@ pub fn scored_categories(categorical: &Categorical) -> usize {
     categorical.categories.iter().take_while(|(_, count)| *count as f64 >= least).count()
 }
 
-/// The bins of numbers with the outer ones closed, and what lies outside of both as the last one.
-pub(super) fn closed(numeric: &Numeric, seen: &Seen) -> Bins {
-    let mut bins = within(numeric, seen);
-    bins.push(0, seen.below + seen.above);
-    bins
-}
-
-fn open(numeric: &Numeric, seen: &Seen) -> Bins {
-    let mut bins = within(numeric, seen);
-    match bins.window.as_mut_slice() {
-        [] => {}
-        [_] => bins.push(0, seen.below + seen.above),
-        [first, .., last] => {
-            *first += seen.below;
-            *last += seen.above;
-        }
+fn of_numbers(numeric: &Numeric, seen: &Seen) -> Bins {
+    let sums = |cells: &[u64]| -> Vec<u64> {
+        numeric.bins.windows(2).map(|bin| cells[bin[0]..bin[1]].iter().sum()).collect()
+    };
+    let mut bins = Bins { reference: sums(&numeric.counts), window: sums(&seen.cells) };
+    if !numeric.bins.is_empty() {
+        bins.push(0, seen.below + seen.above);
     }
     bins
 }
 
-fn within(numeric: &Numeric, seen: &Seen) -> Bins {
-    let sums = |cells: &[u64]| -> Vec<u64> {
-        numeric.bins.windows(2).map(|bin| cells[bin[0]..bin[1]].iter().sum()).collect()
-    };
-    Bins { reference: sums(&numeric.counts), window: sums(&seen.cells) }
-}
-
-fn shared(categorical: &Categorical, seen: &Seen) -> Bins {
+fn of_texts(categorical: &Categorical, seen: &Seen) -> Bins {
     let own = scored_categories(categorical);
     let counts = categorical.categories.iter().map(|(_, count)| *count);
     let mut bins =
         Bins { reference: counts.clone().take(own).collect(), window: seen.cells[..own].to_vec() };
-    let rest =
-        [counts.skip(own).sum::<u64>() + categorical.other, seen.cells[own..].iter().sum::<u64>()];
-    if rest != [0, 0] {
-        bins.push(rest[0], rest[1]);
-    }
+    let rest = counts.skip(own).sum::<u64>() + categorical.other;
+    bins.push(rest, seen.cells[own..].iter().sum());
     bins
 }
 
@@ -106,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn outer_bins_are_open_where_there_are_several() {
+    fn numbers_outside_of_the_ends_have_a_bin() {
         let mut numeric = Numeric {
             mean: Some(0.0),
             std: Some(1.0),
@@ -115,20 +100,20 @@ mod tests {
             bins: vec![0, 1, 3],
         };
         let seen = Seen { below: 10, above: 20, ..seen(&[1, 2, 3]) };
-        let open = open(&numeric, &seen);
-        assert_eq!((open.reference, open.window), (vec![4, 11], vec![11, 25]));
-        let closed = closed(&numeric, &seen);
-        assert_eq!((closed.reference, closed.window), (vec![4, 11, 0], vec![1, 5, 30]));
+        let bins = of_numbers(&numeric, &seen);
+        assert_eq!((bins.reference, bins.window), (vec![4, 11, 0], vec![1, 5, 30]));
         numeric.bins = vec![0, 3];
-        let single = self::open(&numeric, &seen);
-        assert_eq!((single.reference, single.window), (vec![15, 0], vec![6, 30]));
+        let bins = of_numbers(&numeric, &seen);
+        assert_eq!((bins.reference, bins.window), (vec![15, 0], vec![6, 30]));
+        let none = of_numbers(&Numeric::default(), &Seen { below: 3, ..Seen::default() });
+        assert_eq!((none.reference, none.window), (vec![], vec![]));
     }
 
     #[test]
     fn rare_categories_share_a_bin() {
         let whole = categorical(&[50, 20, 5, 4, 1], 0);
         assert_eq!(scored_categories(&whole), 3);
-        let bins = shared(&whole, &seen(&[5, 4, 3, 2, 1, 7]));
+        let bins = of_texts(&whole, &seen(&[5, 4, 3, 2, 1, 7]));
         assert_eq!((bins.reference, bins.window), (vec![50, 20, 5, 5], vec![5, 4, 3, 10]));
     }
 
@@ -140,9 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_for_the_rest_needs_a_rest() {
+    fn the_rest_always_has_a_bin() {
         let whole = categorical(&[50, 20], 0);
-        assert_eq!(shared(&whole, &seen(&[1, 2, 0])).window, [1, 2]);
-        assert_eq!(shared(&whole, &seen(&[1, 2, 3])).reference, [50, 20, 0]);
+        for window in [[1, 2, 0], [1, 2, 3]] {
+            let bins = of_texts(&whole, &seen(&window));
+            assert_eq!((bins.reference.as_slice(), bins.window), (&[50, 20, 0][..], window.into()));
+        }
     }
 }

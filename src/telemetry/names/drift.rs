@@ -63,7 +63,7 @@ pub const DRIFT_REFERENCE_INFO: Metric = Metric {
     meaning: "1, with where the reference of each loaded version comes from (`model`, `run`, \
               `live`, `none`), the first digits of its SHA-256, and its rows. `reason` tells why \
               there is none: `absent`, `unreadable`, `malformed`, `too_large`, `mismatch` (it is \
-              of another model), `learning`, `off`.",
+              of another model), `learning`, `not_learned`, `off`.",
 };
 
 pub const DRIFT_ROWS: Metric = Metric {
@@ -85,9 +85,10 @@ pub const DRIFT_BINS: Metric = Metric {
     name: "flowgate_drift_bin_total",
     kind: Kind::Counter,
     labels: &["model", "version", "feature", "kind", "bin"],
-    meaning: "Values by scoring bin, if `drift.bins` is on: `b00`, `b01`, ... of numbers, the outer \
-              ones open; `c00`, ... of categories by their number (`GET /v1/models/NAME/drift` has \
-              the texts), `other`; `null`. They add up over replicas.",
+    meaning: "Values by scoring bin, if `drift.bins` is on: `b00`, `b01`, ... of numbers, and \
+              `outside` of the reference's ends; `c00`, ... of categories by their number \
+              (`GET /v1/models/NAME/drift` has the texts), and `other`; `null`. They add up over \
+              replicas.",
 };
 
 pub const DRIFT_REFERENCE_BINS: Metric = Metric {
@@ -95,5 +96,5 @@ pub const DRIFT_REFERENCE_BINS: Metric = Metric {
     kind: Kind::Gauge,
     labels: &["model", "version", "feature", "kind", "bin"],
     meaning: "Share of the reference's values in a scoring bin, each bin counted half a value \
-              higher, as PSI does; `null` is none of them.",
+              higher, as PSI does: there is something in `outside`, too. `null` is no bin.",
 };

@@ -150,13 +150,18 @@ fn worst(features: &[FeatureReport], features_max: usize) -> Vec<&FeatureReport>
     kept
 }
 
-/// What the bin of that place is called: never by the text of a category.
+/// What the bin of that place is called: never by the text of a category. The last one is that of
+/// all other values.
 fn bin_name(feature: &Feature, at: usize) -> String {
     match &feature.values {
-        Values::Numeric(_) => format!("b{at:02}"),
+        Values::Numeric(numeric) if at + 1 < numeric.bins.len() => format!("b{at:02}"),
+        Values::Numeric(_) => "outside".to_owned(),
         Values::Categorical(categorical) if at < scored_categories(categorical) => {
             format!("c{at:02}")
         }
         Values::Categorical(_) => "other".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,11 @@ def under_load(running: Running, how: Load, seconds: float, warmup: float) -> Sa
         while not over.wait(PAUSE_SECONDS):
             start = time.perf_counter()
             try:
-                with urllib.request.urlopen(url, timeout=10) as answer:
+                # As Prometheus asks.
+                asked = urllib.request.Request(
+                    url, headers={"Accept": "application/openmetrics-text;version=1.0.0"}
+                )
+                with urllib.request.urlopen(asked, timeout=10) as answer:
                     answer.read()
             except OSError as failure:
                 failures.append(failure)

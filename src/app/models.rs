@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::backend::{self, Backend, Choice, OrtOptions};
 use crate::config::{Config, Environment, ModelConfig};
-use crate::drift::Monitors;
+use crate::drift::{DriftOptions, Monitors};
 use crate::lifecycle::{Fetched, Loader, Order, Plan, Version};
 use crate::servable::LoadOptions;
 use crate::source::{Aspired, Source};
@@ -138,7 +138,11 @@ fn load_options(config: &Config, model: &ModelConfig, watching: &Watching) -> Lo
         intra_op_threads: config.onnxruntime.intra_op_threads.get(),
         cores: available_parallelism().map_or(1, usize::from),
         meters: watching.meters.clone(),
-        drift: config.drift.clone(),
+        // Without the admin port nobody could read it.
+        drift: DriftOptions {
+            is_on: config.drift.is_on && config.admin.is_some(),
+            ..config.drift.clone()
+        },
         monitors: watching.monitors.clone(),
     }
 }

@@ -42,11 +42,16 @@ pub(super) fn expose_queues(
     exposition.add_reading(&[&names::QUEUE_ROWS, &names::QUEUE_REQUESTS], move || {
         let mut rows = Family::new(&names::QUEUE_ROWS);
         let mut requests = Family::new(&names::QUEUE_REQUESTS);
+        // Requests wait for versions that are being replaced, too.
+        let waiting = pool.waiting();
         for report in reports.models() {
-            let labels = [report.name.as_str()];
-            let runner = report.version.as_ref().map(|version| version.servable.runner());
-            rows.push(&labels, runner.map_or(0, |runner| pool.queued_rows_for(runner)) as f64);
-            requests.push(&labels, runner.map_or(0, |runner| pool.queued_for(runner)) as f64);
+            let model = report.name.as_str();
+            let own = waiting.iter().filter(|one| {
+                one.runner.name().rsplit_once('/').is_some_and(|(name, _)| name == model)
+            });
+            let sums = own.fold([0, 0], |[a, b], one| [a + one.rows, b + one.requests]);
+            rows.push(&[model], sums[0] as f64);
+            requests.push(&[model], sums[1] as f64);
         }
         vec![rows, requests]
     });

@@ -27,6 +27,7 @@ pub use job::{Computed, Failure, Job, Lap, Request, Stages};
 pub use lane::{Lane, LaneChoice};
 pub use policy::{BatchLimits, QueueLimits, Rejected};
 pub use runner::{Runner, RunnerOptions};
+pub use schedule::Waiting;
 pub use threads::{BodySize, InferencePool, PoolOptions};
 
 #[cfg(test)]

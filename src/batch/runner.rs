@@ -104,8 +104,8 @@ impl Runner {
         Self { tap, ..self }
     }
 
-    /// What the log calls it.
-    pub(super) fn name(&self) -> &str {
+    /// What the log calls it: the model, a slash, the version.
+    pub fn name(&self) -> &str {
         &self.name
     }
 

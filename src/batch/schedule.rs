@@ -21,6 +21,14 @@ pub(super) struct Schedule<R> {
     threads: usize,
 }
 
+/// What waits for one runner.
+pub struct Waiting {
+    pub runner: Arc<Runner>,
+    pub requests: usize,
+    /// A request that is not decoded counts as one.
+    pub rows: usize,
+}
+
 pub(super) struct Queues<R> {
     /// The queues that hold something.
     pub(super) filled: Vec<Queue<R>>,
@@ -80,9 +88,15 @@ impl<R: Request> Schedule<R> {
         self.lock().find(runner).map_or(0, Queue::requests)
     }
 
-    /// Rows that wait for one runner; a request that is not decoded counts as one.
-    pub(super) fn rows_for(&self, runner: &Arc<Runner>) -> usize {
-        self.lock().find(runner).map_or(0, |queue| queue.rows() + queue.undecoded())
+    /// What waits, by runner.
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
+        let queues = self.lock();
+        let waiting = queues.filled.iter().map(|queue| Waiting {
+            runner: Arc::clone(&queue.runner),
+            requests: queue.requests(),
+            rows: queue.rows() + queue.undecoded(),
+        });
+        waiting.collect()
     }
 
     /// Threads that wait.

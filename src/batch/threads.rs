@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::bodies::Undecoded;
 use super::queue::Work;
+use super::schedule::Waiting;
 use super::schedule::{Load, Schedule, Task};
 use super::{Job, QueueLimits, Rejected, Request, Runner, contain};
 
@@ -66,9 +67,9 @@ impl<R: Request> InferencePool<R> {
         self.schedule.requests_for(runner)
     }
 
-    /// Number of rows that wait for `runner`; a request that is not decoded counts as one.
-    pub fn queued_rows_for(&self, runner: &Arc<Runner>) -> usize {
-        self.schedule.rows_for(runner)
+    /// What waits at this moment, by runner; of one for which nothing waits there is nothing.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.schedule.waiting()
     }
 
     /// Whether nothing waits or runs.

@@ -78,8 +78,7 @@ impl Tap {
         }
         let is_shapeless = feeds.iter().any(|feed| feed.rows() != Some(rows));
         let (taken, step, taken_feeds) = (0, 1, Vec::new());
-        let mut sample =
-            Sample { tap: self, rows, is_shapeless, taken, step, feeds: taken_feeds };
+        let mut sample = Sample { tap: self, rows, is_shapeless, taken, step, feeds: taken_feeds };
         if !is_shapeless {
             let bytes = feeds.iter().map(Tensor::bytes).sum();
             let (slot, _) = self.slots.own();
@@ -214,7 +213,8 @@ mod tests {
     }
 
     fn bytes(blocks: &[Block]) -> usize {
-        let outputs = |block: &Block| block.outputs.iter().flatten().map(Output::bytes).sum::<usize>();
+        let outputs =
+            |block: &Block| block.outputs.iter().flatten().map(Output::bytes).sum::<usize>();
         blocks.iter().map(|block| block.feeds[0].bytes() + outputs(block)).sum()
     }
 

@@ -117,8 +117,7 @@ pub fn load(
     let runner = tuning.runner_options(options.batch.lane);
     let drift = options.monitors.watch(monitor(&id, &dir, model.io(), &options.drift));
     let lease = options.meters.lease(id);
-    let servable =
-        Servable::watched(lease, Some(drift), scoring, Arc::clone(&model), runner);
+    let servable = Servable::watched(lease, Some(drift), scoring, Arc::clone(&model), runner);
     let warm_up = match dir.serving_input {
         None => WarmUp::NoExample,
         Some(example) => match servable.warm_up(&example) {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::drift::Monitors;
 use crate::telemetry::{Exposition, Format};
 
-use super::admin_drift::{self, Query};
+use super::admin_drift::{self, Query, Refused};
 use super::admin_status::ModelStatus;
 use super::body::with_rest;
 use super::error::{self, APPLICATION_JSON};
@@ -246,10 +246,14 @@ fn drift(view: &AdminView, name: &str, query: &str) -> Response<BoxBody> {
     let mut monitors = view.drift.all();
     monitors.retain(|monitor| monitor.id().name == model.name);
     let report = Query::parse(query)
+        .map_err(Refused::from)
         .and_then(|query| admin_drift::report(&monitors, serving, &query, view.drift.now()));
     match report {
         Ok(report) => answer(StatusCode::OK, &report),
-        Err(detail) => answer(StatusCode::BAD_REQUEST, &json!({ "detail": detail })),
+        Err(Refused::Question(detail)) => {
+            answer(StatusCode::BAD_REQUEST, &json!({ "detail": detail }))
+        }
+        Err(Refused::Absent(detail)) => answer(StatusCode::NOT_FOUND, &json!({ "detail": detail })),
     }
 }
 

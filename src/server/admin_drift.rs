@@ -14,6 +14,27 @@ use crate::model::VersionId;
 /// The window that is shown where none is asked for: the longest of up to an hour.
 const USUAL: Duration = Duration::from_hours(1);
 
+/// Why there is nothing to say, in a sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The question makes no sense.
+    Question(String),
+    /// What it is about is not there.
+    Absent(String),
+}
+
+impl Refused {
+    fn absent(sentence: &str) -> Self {
+        Self::Absent(sentence.to_owned())
+    }
+}
+
+impl From<String> for Refused {
+    fn from(sentence: String) -> Self {
+        Self::Question(sentence)
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Query<'a> {
@@ -43,19 +64,21 @@ impl<'a> Query<'a> {
 /// else the one that serves.
 ///
 /// # Errors
-/// A sentence, when there is no such version or window.
+/// When there is no such version or window.
 pub(super) fn report(
     monitors: &[Arc<Monitor>],
     serving: Option<VersionId>,
     query: &Query<'_>,
     now: Duration,
-) -> Result<Value, String> {
+) -> Result<Value, Refused> {
     let version = match query.version {
-        None => serving.ok_or("The model has no version that serves.")?,
-        Some(text) => text.parse().map(VersionId).map_err(|_| "A version is a number.")?,
+        None => serving.ok_or_else(|| Refused::absent("The model has no version that serves."))?,
+        Some(text) => {
+            text.parse().map(VersionId).map_err(|_| "A version is a number.".to_owned())?
+        }
     };
-    let monitor = monitors.iter().rev().find(|monitor| monitor.id().version == version);
-    let monitor = monitor.ok_or("That version is not in memory.")?;
+    let monitor = monitors.iter().find(|monitor| monitor.id().version == version);
+    let monitor = monitor.ok_or_else(|| Refused::absent("That version is not in memory."))?;
     let window = window(&monitor.options().windows, query.window)?;
     let mut json = json!({
         "model": monitor.id().name.as_str(),

@@ -131,9 +131,10 @@ fn questions_that_make_no_sense_are_refused_with_what_would() {
     let mut watched = Watched::start(Some(&own), &[]);
     let (status, body) = watched.drift("?window=2h");
     assert_eq!((status, &body["detail"]), (400, &json!("The windows are 5m, 1h, 24h.")));
-    for query in ["?version=7", "?version=x", "?windows=1h"] {
+    for query in ["?version=x", "?windows=1h"] {
         assert_eq!(watched.drift(query).0, 400, "{query}");
     }
+    assert_eq!(watched.drift("?version=7").0, 404);
     assert_eq!(watched.admin.request("GET", "/v1/models/beer/drift", &[], b"").status, 404);
     assert_eq!(watched.admin.request("POST", "/v1/models/wine/drift", &[], b"").status, 405);
 }

@@ -112,8 +112,7 @@ class Traffic:
         Decoding 20,000 customers takes longer than the millisecond that their client waits, and
         long enough for another client to leave meanwhile. The graph `gather` looks up a row that
         it does not have. As many requests as may be in progress have sent the beginning of their
-        bodies when one more comes. A body that breaks off is the fault of its request: whoever
-        sends it may still wait for the answer.
+        bodies when one more comes; then their clients leave.
         """
         many = customer_body(self.customers.sample(20_000, replace=True, random_state=1))
         self.post(f"/invocations/{CHURN}", many, 504, (CHURN, "2", "expired"),
@@ -131,10 +130,9 @@ class Traffic:
         self.post("/invocations", wine_body(self.draw(1), "split"), 429, (WINE, "1", "rejected"))
         for client in held:
             client.close()
-            self.sent[WINE, "1", "invalid"] += 1
+            self.sent[WINE, "1", "abandoned"] += 1
         self.leaves(many)
         until(lambda: in_flight() == 0, "no request is in progress any more")
-
 
     def leaves(self, body: bytes) -> None:
         """A client that sends everything and is gone before the answer."""

@@ -48,7 +48,7 @@ fn watching(inputs: Vec<Feature>, options: DriftOptions) -> Arc<Monitor> {
     let input = |name| GraphInput { name, dtype: DType::F32, dims: Dims(Vec::new()) };
     let io = GraphIo { inputs: names.into_iter().map(input).collect(), outputs: Vec::new() };
     let reference = Reference { signature: None, rows: 800, inputs, outputs: Vec::new() };
-    Arc::new(Monitor::watching(id(), options, &io, reference, Origin::Model, DIGEST.to_owned()))
+    Arc::new(Monitor::watching(id(), options, &io, reference, (Origin::Model, DIGEST.to_owned())))
 }
 
 /// A number and a text of each row.
@@ -204,7 +204,8 @@ fn where_a_reference_is_from_or_why_there_is_none_is_told() {
             Reference { signature: None, rows: 8, inputs: Vec::new(), outputs: Vec::new() };
         let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
         let digest = if origin == Origin::Live { "" } else { DIGEST };
-        let monitor = Monitor::watching(id(), options(), &io, reference, origin, digest.to_owned());
+        let monitor =
+            Monitor::watching(id(), options(), &io, reference, (origin, digest.to_owned()));
         let digest = if origin == Origin::Live { "" } else { "0123456789ab" };
         assert_eq!(info(monitor), told(digest, "", 8, source));
     }

@@ -77,7 +77,7 @@ pub const MEMORY_BYTES: Metric = Metric {
     name: "flowgate_memory_bytes",
     kind: Kind::Gauge,
     labels: &["model", "version"],
-    meaning: "Memory that a version takes at most, by the size of its files and what its kind of \
+    meaning: "Memory that the version that serves takes at most, by the size of its files and what its kind of \
               graph makes of them: an estimate, made before it is loaded.",
 };
 
@@ -85,7 +85,8 @@ pub const SESSIONS: Metric = Metric {
     name: "flowgate_sessions",
     kind: Kind::Gauge,
     labels: &["model", "version"],
-    meaning: "Sessions of the engine that hold the version: one, which all threads run.",
+    meaning: "Sessions of the engine that hold the version that serves: one, which all threads \
+              run.",
 };
 
 pub const BUILD_INFO: Metric = Metric {

@@ -162,3 +162,6 @@ fn bin_name(feature: &Feature, at: usize) -> String {
         Values::Categorical(_) => "other".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

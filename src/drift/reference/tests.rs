@@ -102,6 +102,10 @@ fn every_fault_names_its_field_and_what_was_expected() {
         assert!(sentence.starts_with(&format!("`inputs[{index}].{at}`")), "{sentence}");
         assert!(sentence.contains(want), "{sentence}");
     }
+}
+
+#[test]
+fn faults_of_categories_and_of_what_is_empty_are_named() {
     for (key, value, want) in [
         ("categories", json!([["a", 6], ["a", 3]]), "expected different texts, got \"a\" twice"),
         (

@@ -62,8 +62,8 @@ pub const DRIFT_REFERENCE_INFO: Metric = Metric {
     labels: &["model", "version", "source", "digest", "rows", "reason"],
     meaning: "1, with where the reference of each loaded version comes from (`model`, `run`, \
               `live`, `none`), the first digits of its SHA-256, and its rows. `reason` tells why \
-              there is none: `absent`, `unreadable`, `malformed`, `too_large`, `mismatch` (it is of \
-              another model), `learning`, `off`.",
+              there is none: `absent`, `unreadable`, `malformed`, `too_large`, `mismatch` (it is \
+              of another model), `learning`, `off`.",
 };
 
 pub const DRIFT_ROWS: Metric = Metric {

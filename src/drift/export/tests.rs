@@ -185,7 +185,7 @@ fn where_a_reference_is_from_or_why_there_is_none_is_told() {
     let info = |monitor| lines(&[Arc::new(monitor)], Duration::ZERO, &names::DRIFT_REFERENCE_INFO);
     let told = |digest: &str, reason: &str, rows: u64, source: &str| {
         let reference = format!(r#"digest="{digest}",model="m",reason="{reason}",rows="{rows}""#);
-        [line(&format!(r#"{reference}",source="{source}",version="1""#), 1.0)]
+        [line(&format!(r#"{reference},source="{source}",version="1""#), 1.0)]
     };
     for (why, reason) in [
         (NoReference::Absent, "absent"),
@@ -204,8 +204,7 @@ fn where_a_reference_is_from_or_why_there_is_none_is_told() {
             Reference { signature: None, rows: 8, inputs: Vec::new(), outputs: Vec::new() };
         let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
         let digest = if origin == Origin::Live { "" } else { DIGEST };
-        let monitor =
-            Monitor::watching(id(), options(), &io, reference, (origin, digest.to_owned()));
+        let monitor = Monitor::watching(id(), options(), &io, reference, (origin, digest.to_owned()));
         let digest = if origin == Origin::Live { "" } else { "0123456789ab" };
         assert_eq!(info(monitor), told(digest, "", 8, source));
     }

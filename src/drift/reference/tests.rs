@@ -105,7 +105,7 @@ fn every_fault_names_its_field_and_what_was_expected() {
 }
 
 #[test]
-fn faults_of_categories_and_of_features_without_values_are_named() {
+fn faults_of_categories_and_of_what_is_empty_are_named() {
     for (key, value, want) in [
         ("categories", json!([["a", 6], ["a", 3]]), "expected different texts, got \"a\" twice"),
         (

@@ -280,7 +280,7 @@ impl Runner {
             let stages = Stages { queue, assemble, execute, rows: all };
             job.request.answer(Ok(Computed { rows, stages, lap: &lap }));
         }
-        add(sample, &outputs);
+        sample.into_iter().for_each(|sample| sample.add(&outputs));
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl Runner {
                 };
                 let rows = OutputRows::all(&outputs);
                 request.answer(Ok(Computed { rows, stages, lap: &Lap::new(end) }));
-                add(sample, &outputs);
+                sample.into_iter().for_each(|sample| sample.add(&outputs));
             }
             Err(failure) => request.answer(Err(failure.into())),
         }
@@ -376,13 +376,6 @@ impl Runner {
             let (lane, pace) = (next.name(), f64::from(pace));
             tracing::debug!(model = self.name, lane, pace, "the model changes lanes");
         }
-    }
-}
-
-/// Hands over what was computed of rows; when their answers are on their way.
-pub(super) fn add(sample: Option<Sample<'_>>, outputs: &[Output]) {
-    if let Some(sample) = sample {
-        sample.add(outputs);
     }
 }
 

@@ -9,7 +9,6 @@ use crate::model::{Output, OutputRows};
 use crate::tensor::Tensor;
 
 use super::assemble::{has_rows, join, part_rows};
-use super::runner::add;
 use super::{Computed, Failure, Job, Lap, Request, Runner, Stages};
 
 /// A request in parts. Shared by the threads that run them.
@@ -111,7 +110,7 @@ impl<R: Request> Split<R> {
             Ok(outputs) => {
                 runner.observe(rows, end - assembled);
                 runner.note_batch(rows, assembled - start, end - assembled);
-                add(sample, &outputs);
+                sample.into_iter().for_each(|sample| sample.add(&outputs));
                 self.complete(part, outputs, [start, assembled, end]);
             }
             Err(failure) => self.answer(Err(failure)),

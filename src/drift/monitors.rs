@@ -54,8 +54,8 @@ impl Monitors {
         self.0.started.elapsed()
     }
 
-    /// The monitor of a version that is loaded: `new`, or the one that has watched it so far, in the
-    /// same way. Counts go on then, also where a version is loaded anew while it still serves.
+    /// The monitor of a version that is loaded: `new`, or the one that has watched it so far, in
+    /// the same way. Counts go on then, also where a version is loaded anew while it still serves.
     #[must_use]
     pub fn watch(&self, new: Monitor) -> Arc<Monitor> {
         let mut monitors = self.monitors();
@@ -86,9 +86,8 @@ impl Monitors {
         let now = self.now();
         let mut monitors = self.monitors();
         for kept in monitors.values_mut() {
-            if Arc::strong_count(&kept.monitor) > 1 {
-                kept.retired = None;
-            } else {
+            // Whoever looks at it has it for a moment, too: only a version takes it back.
+            if Arc::strong_count(&kept.monitor) == 1 {
                 kept.retired.get_or_insert(now);
             }
         }

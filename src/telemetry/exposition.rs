@@ -232,7 +232,8 @@ mod tests {
     #[test]
     fn openmetrics_is_for_who_names_it() {
         let of_prometheus = "application/openmetrics-text;version=1.0.0,\
-                             application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+                             application/openmetrics-text;version=0.0.1;q=0.75,\
+                             text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         assert_eq!(Format::accepted(of_prometheus), Format::OpenMetrics);
         for text in ["", "*/*", "text/plain", "application/openmetrics-text;q=0"] {
             assert_eq!(Format::accepted(text), Format::Text, "{text}");

@@ -204,7 +204,8 @@ fn where_a_reference_is_from_or_why_there_is_none_is_told() {
             Reference { signature: None, rows: 8, inputs: Vec::new(), outputs: Vec::new() };
         let io = GraphIo { inputs: Vec::new(), outputs: Vec::new() };
         let digest = if origin == Origin::Live { "" } else { DIGEST };
-        let monitor = Monitor::watching(id(), options(), &io, reference, (origin, digest.to_owned()));
+        let monitor =
+            Monitor::watching(id(), options(), &io, reference, (origin, digest.to_owned()));
         let digest = if origin == Origin::Live { "" } else { "0123456789ab" };
         assert_eq!(info(monitor), told(digest, "", 8, source));
     }

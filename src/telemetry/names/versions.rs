@@ -77,8 +77,8 @@ pub const MEMORY_BYTES: Metric = Metric {
     name: "flowgate_memory_bytes",
     kind: Kind::Gauge,
     labels: &["model", "version"],
-    meaning: "Memory that the version that serves takes at most, by the size of its files and what its kind of \
-              graph makes of them: an estimate, made before it is loaded.",
+    meaning: "Memory that the version that serves takes at most, by the size of its files and \
+              what its kind of graph makes of them: an estimate, made before it is loaded.",
 };
 
 pub const SESSIONS: Metric = Metric {

@@ -280,7 +280,7 @@ impl Runner {
             let stages = Stages { queue, assemble, execute, rows: all };
             job.request.answer(Ok(Computed { rows, stages, lap: &lap }));
         }
-        sample.into_iter().for_each(|sample| sample.add(&outputs));
+        Sample::put(sample, &outputs);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl Runner {
                 };
                 let rows = OutputRows::all(&outputs);
                 request.answer(Ok(Computed { rows, stages, lap: &Lap::new(end) }));
-                sample.into_iter().for_each(|sample| sample.add(&outputs));
+                Sample::put(sample, &outputs);
             }
             Err(failure) => request.answer(Err(failure.into())),
         }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::backend::RunError;
+use crate::drift::Sample;
 use crate::model::{Output, OutputRows};
 use crate::tensor::Tensor;
 
@@ -110,7 +111,7 @@ impl<R: Request> Split<R> {
             Ok(outputs) => {
                 runner.observe(rows, end - assembled);
                 runner.note_batch(rows, assembled - start, end - assembled);
-                sample.into_iter().for_each(|sample| sample.add(&outputs));
+                Sample::put(sample, &outputs);
                 self.complete(part, outputs, [start, assembled, end]);
             }
             Err(failure) => self.answer(Err(failure)),

@@ -197,7 +197,7 @@ impl Monitor {
             // Counted without the lock: who reads should not wait for that, least of all where the
             // thread that counts gets little of a core.
             let features = self.state().watch.as_ref().map(Watch::features);
-            let counted = features.filter(|_| !blocks.is_empty()).map(|all| all.count(&blocks));
+            let counted = features.filter(|_| !blocks.is_empty()).map(|all| all.count(blocks));
             if let Some(watch) = &mut self.state().watch {
                 match counted {
                     Some(counted) => {

@@ -10,12 +10,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::model::Output;
 use crate::telemetry::{Count, PerThread, Writer};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
-/// Rows on one pile.
+/// Rows on one pile, at most: what a large request may bring at once.
 const ROWS_MAX: usize = 4096;
+/// So many more rows may come each time a pile is taken. At ten takes a second that is 5,000 rows a
+/// second and thread, more than any score needs.
+const ROWS_MORE: usize = 512;
 /// Batches on one pile: each costs about as much to count as a hundred values.
 const BLOCKS_MAX: usize = 256;
+/// So many more batches may come each time.
+const BLOCKS_MORE: usize = 64;
 /// Bytes on one pile, but for the first row on it: there is no row that is never looked at.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -35,15 +40,22 @@ struct Slot {
     shapeless: Count,
 }
 
-#[derive(Default)]
 struct Pile {
-    rows: usize,
+    /// Rows and batches that may still come.
+    rows_left: usize,
+    blocks_left: usize,
     bytes: usize,
     blocks: Vec<Block>,
 }
 
+impl Default for Pile {
+    fn default() -> Self {
+        Self { rows_left: ROWS_MAX, blocks_left: BLOCKS_MAX, bytes: 0, blocks: Vec::new() }
+    }
+}
+
 /// Rows that ran together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Block {
     pub(super) feeds: Vec<Tensor>,
     /// `None` for an output that is not one for each row.
@@ -96,9 +108,14 @@ impl Tap {
     pub(super) fn take(&self) -> Vec<Block> {
         let take = |slot: &Slot| {
             let mut pile = slot.pile.lock().unwrap_or_else(PoisonError::into_inner);
-            // The next pile is likely to be as high.
-            let blocks = Vec::with_capacity(pile.blocks.len());
-            std::mem::replace(&mut *pile, Pile { rows: 0, bytes: 0, blocks }).blocks
+            let next = Pile {
+                rows_left: (pile.rows_left + ROWS_MORE).min(ROWS_MAX),
+                blocks_left: (pile.blocks_left + BLOCKS_MORE).min(BLOCKS_MAX),
+                bytes: 0,
+                // The next pile is likely to be as high.
+                blocks: Vec::with_capacity(pile.blocks.len()),
+            };
+            std::mem::replace(&mut *pile, next).blocks
         };
         self.slots.all().flat_map(take).collect()
     }
@@ -126,6 +143,33 @@ impl Tap {
     }
 }
 
+impl Block {
+    /// All rows as one block; `None` where they are of different shapes, or texts, which are too
+    /// dear to copy.
+    pub(super) fn concat(blocks: &[Self]) -> Option<Self> {
+        let first = blocks.first()?;
+        let feeds = (0..first.feeds.len()).map(|at| {
+            let parts: Option<Vec<_>> = blocks.iter().map(|block| block.feeds.get(at)).collect();
+            Tensor::concat(&parts?).filter(|feed| feed.dtype() != DType::Str)
+        });
+        let feeds: Option<Vec<_>> = feeds.collect();
+        let outputs = (0..first.outputs.len()).map(|at| {
+            let parts: Option<Vec<_>> = blocks.iter().map(|block| block.tensor(at)).collect();
+            Tensor::concat(&parts?)
+                .filter(|output| output.dtype() != DType::Str)
+                .map(|output| Some(Output::Tensor(output)))
+        });
+        Some(Self { feeds: feeds?, outputs: outputs.collect::<Option<_>>()? })
+    }
+
+    fn tensor(&self, output: usize) -> Option<&Tensor> {
+        match self.outputs.get(output)?.as_ref()? {
+            Output::Tensor(tensor) => Some(tensor),
+            Output::Maps(_) => None,
+        }
+    }
+}
+
 impl Slot {
     /// The pile, unless it is being taken.
     fn pile(&self) -> Option<MutexGuard<'_, Pile>> {
@@ -146,17 +190,23 @@ impl Slot {
 impl Pile {
     /// How many of so many rows, of so many bytes together, there is room for.
     fn room(&self, bytes: usize, rows: usize) -> usize {
-        if self.blocks.len() >= BLOCKS_MAX {
+        if self.blocks_left == 0 || self.rows_left == 0 {
             return 0;
         }
-        let by_rows = ROWS_MAX.saturating_sub(self.rows);
         let by_bytes = BYTES_MAX.saturating_sub(self.bytes) / (bytes / rows).max(1);
         let least = usize::from(self.blocks.is_empty());
-        by_rows.min(by_bytes).max(least).min(rows)
+        self.rows_left.min(by_bytes).max(least).min(rows)
     }
 }
 
 impl Sample<'_> {
+    /// Puts rows on the pile, if there are any; see [`add`](Self::add).
+    pub fn put(sample: Option<Self>, outputs: &[Output]) {
+        if let Some(sample) = sample {
+            sample.add(outputs);
+        }
+    }
+
     /// Puts the rows on the pile, with what was computed of them. Outputs that are not one for each
     /// row stay out, and so does a large one where there is no room for it.
     pub fn add(self, outputs: &[Output]) {
@@ -171,7 +221,8 @@ impl Sample<'_> {
             return;
         };
         let bytes = feeds.iter().map(Tensor::bytes).sum::<usize>();
-        pile.rows += taken;
+        pile.rows_left = pile.rows_left.saturating_sub(taken);
+        pile.blocks_left = pile.blocks_left.saturating_sub(1);
         pile.bytes += bytes;
         let outputs = outputs.iter().map(|output| {
             let bytes = output.bytes() / rows * taken;
@@ -244,9 +295,16 @@ mod tests {
             add(&tap, &feed(1), &[]);
         }
         assert_eq!(tap.busy(), all as u64 / 2 + 5);
-        assert_eq!(rows(&tap.take()).len(), BLOCKS_MAX);
-        add(&tap, &feed(1), &[]);
-        assert_eq!(tap.take().len(), 1, "there is room again");
+        assert_eq!(tap.take().len(), BLOCKS_MAX);
+        for _ in 0..BLOCKS_MAX {
+            add(&tap, &feed(1), &[]);
+        }
+        assert_eq!(tap.take().len(), BLOCKS_MORE, "there is room again, for so many each time");
+        for _ in 0..ROWS_MAX {
+            tap.take();
+        }
+        add(&tap, &feed(ROWS_MAX), &[]);
+        assert_eq!(rows(&tap.take()), [ROWS_MAX], "who has asked little may ask much at once");
     }
 
     #[test]
@@ -280,6 +338,24 @@ mod tests {
         add(&tap, &feed(2), &[Output::Tensor(scalar), Output::Tensor(feed(2).remove(0))]);
         let block = tap.take().remove(0);
         assert_eq!(block.outputs.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn blocks_of_one_shape_are_one_block_and_texts_stay_where_they_are() {
+        let tap = Tap::default();
+        for rows in [2, 3] {
+            add(&tap, &feed(rows), &[Output::Tensor(feed(rows).remove(0))]);
+        }
+        let blocks = tap.take();
+        let whole = Block::concat(&blocks).unwrap();
+        assert_eq!((rows(std::slice::from_ref(&whole)), whole.outputs.len()), (vec![5], 1));
+        assert_eq!(whole.feeds[0].slice_rows(2..5), feed(3)[0].slice_rows(0..3));
+        add(&tap, &wide(1), &[]);
+        assert!(Block::concat(&[tap.take(), blocks].concat()).is_none());
+        let texts = Tensor::from_vec(&[1, 1], vec!["a".to_owned()]).unwrap();
+        add(&tap, &[texts], &[]);
+        assert!(Block::concat(&tap.take()).is_none());
+        assert!(Block::concat(&[]).is_none());
     }
 
     #[test]

@@ -118,9 +118,12 @@ impl Watch {
 
 impl WatchedFeatures {
     /// Counts blocks of rows.
-    pub(super) fn count(&self, blocks: &[Block]) -> Counted {
+    pub(super) fn count(&self, blocks: Vec<Block>) -> Counted {
         let mut counted = Counted { seen: self.nothing(), rows: 0, shapeless: 0 };
-        for block in blocks {
+        // One feature after the other over all rows: the cells of all of them would crowd each
+        // other out of the cache.
+        let whole = Block::concat(&blocks).map(|whole| vec![whole]);
+        for block in &whole.unwrap_or(blocks) {
             let rows = block.feeds.first().and_then(Tensor::rows).unwrap_or(0) as u64;
             if self.count_block(block, &mut counted.seen) {
                 counted.rows += rows;

@@ -20,8 +20,8 @@ pub const REQUESTS: Metric = Metric {
     meaning: "Requests that have ended, by how: `ok`; `invalid` (the request's own fault: 400, \
               413, 415); `unknown` (no such model: 404; without model and version); \
               `unavailable` (no version can serve, or the process is about to end: 503); \
-              `rejected` (no room: 429); `expired` (the deadline passed: 504); `abandoned` (the client left); `failed` (the \
-              model's fault, or ours: 400 and 500).",
+              `rejected` (no room: 429); `expired` (the deadline passed: 504); `abandoned` (the \
+              client left); `failed` (the model's fault, or ours: 400 and 500).",
 };
 
 pub const REQUEST_SECONDS: Metric = Metric {

@@ -149,10 +149,7 @@ def references(client: MlflowClient, tracking: str, work: Path, servers: list[ob
             onnx.load(WINE / "1" / "model.onnx"), name="model", signature=signature
         )
         mlflow.log_artifact(WINE / "1" / REFERENCE)
-    client.create_registered_model("referenced")
-    version = client.create_model_version(
-        "referenced", logged.model_uri, run_id=run.info.run_id
-    ).version
+    version = mlflow.register_model(logged.model_uri, "referenced").version
     client.set_registered_model_alias("referenced", "champion", version)
     admin = free_port()
     server = flowgate("models:/referenced@champion", tracking, work / "run", admin)

@@ -19,8 +19,10 @@ SERVERS: dict[str, Server] = {
     for server in (
         Flowgate(),
         Flowgate("flowgate-unbatched", "--batch-rows-max 1"),
-        Flowgate("flowgate-unwatched", "--drift off"),
-        Flowgate("flowgate-base", variable="FLOWGATE_BASE_BIN"),
+        # In one lane: which one a model takes is measured, and differs where the machine is noisy.
+        Flowgate("flowgate-watched", "--lane express"),
+        Flowgate("flowgate-unwatched", "--lane express --drift off"),
+        Flowgate("flowgate-base", "--lane express", variable="FLOWGATE_BASE_BIN"),
         Flowgate("flowgate-apart", prefix=SERVER_CPUS),
         # Without what earlier loads have measured, as a version that is new would be.
         Promoted("flowgate-swapped", "--cache-dir off"),

@@ -20,7 +20,6 @@ use super::{
 pub(super) struct Watch {
     features: Arc<WatchedFeatures>,
     windows: Windows,
-    lengths: Vec<WindowLength>,
     scoring: Scoring,
     /// All that was ever seen, for whoever adds up replicas.
     totals: Option<Vec<Seen>>,
@@ -67,7 +66,7 @@ impl Watch {
         };
         let features = Arc::new(WatchedFeatures(features));
         let totals = options.has_bins.then(|| features.nothing());
-        Self { features, windows, lengths: options.windows.clone(), scoring, totals, rows: 0 }
+        Self { features, windows, scoring, totals, rows: 0 }
     }
 
     pub(super) fn features(&self) -> Arc<WatchedFeatures> {
@@ -102,7 +101,7 @@ impl Watch {
             });
             WindowReport { length: *length, rows: sum.rows, features: features.collect() }
         };
-        self.lengths.iter().enumerate().map(report).collect()
+        self.windows.lengths().iter().enumerate().map(report).collect()
     }
 
     /// All that was ever seen, where that is kept.

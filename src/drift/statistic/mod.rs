@@ -85,7 +85,7 @@ pub struct Scores {
 /// Compares what was seen of a feature with its reference. Ratios are told of any number of rows.
 pub fn score(feature: &Feature, seen: &Seen, scoring: &Scoring) -> Scores {
     let mut scores = ratios(feature, seen);
-    let reference_values = reference_values(feature);
+    let reference_values = feature.known();
     let values = seen.values();
     if reference_values == 0 || values < scoring.values_min.max(1) {
         return scores;
@@ -114,16 +114,6 @@ pub fn score(feature: &Feature, seen: &Seen, scoring: &Scoring) -> Scores {
         .zip(scores.noise_floor)
         .is_some_and(|(psi, floor)| psi >= scoring.psi_alarm.max(floor));
     scores
-}
-
-/// Values of the reference that are not null.
-pub fn reference_values(feature: &Feature) -> u64 {
-    match &feature.values {
-        Values::Numeric(numeric) => numeric.counts.iter().sum(),
-        Values::Categorical(texts) => {
-            texts.categories.iter().map(|(_, count)| count).sum::<u64>() + texts.other
-        }
-    }
 }
 
 fn ratios(feature: &Feature, seen: &Seen) -> Scores {

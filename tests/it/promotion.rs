@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flowgate::model::{Selector, Stage, VersionId};
@@ -13,6 +14,15 @@ use crate::support::Client;
 
 /// Longest wait for a swap.
 pub(crate) const SWAP_MAX: Duration = Duration::from_mins(1);
+
+/// Waits for what the admin port tells: requests meet a version an instant before it is told.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < SWAP_MAX, "not so in time: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
 
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -94,12 +104,13 @@ fn promotions_swap_versions_without_a_failed_request_and_a_bad_one_never_serves(
     let reply = operator.request("POST", "/v1/models/wine/rollback", &[], b"");
     assert_eq!(reply.status, 202);
     asking.until("2", "1");
-    assert_eq!(model(&mut operator)["lifecycle"]["pinned"], true);
+    eventually("a model gone back shows as pinned", || {
+        model(&mut operator)["lifecycle"]["pinned"] == true
+    });
     promote(2).unwrap();
     asking.until("1", "2");
 
-    let reply = operator.request("GET", "/metrics", &[], b"");
-    let text = reply.text();
+    let mut text = String::new();
     for line in [
         r#"flowgate_promotions_total{model="wine",reason="registry",result="swapped"} 3"#,
         r#"flowgate_promotions_total{model="wine",reason="verify",result="rejected"} 1"#,
@@ -109,7 +120,10 @@ fn promotions_swap_versions_without_a_failed_request_and_a_bad_one_never_serves(
         r#"flowgate_model_fallback{model="wine"} 0"#,
         r#"flowgate_swap_duration_seconds_count{model="wine"} 2"#,
     ] {
-        assert!(text.lines().any(|known| known == line), "{line}: {text}");
+        eventually(line, || {
+            operator.request("GET", "/metrics", &[], b"").text().clone_into(&mut text);
+            text.lines().any(|known| known == line)
+        });
     }
 }
 
@@ -166,9 +180,13 @@ fn a_version_that_fails_where_the_one_before_did_not_is_taken_back() {
     while ask().0 != 200 {
         assert!(start.elapsed() < SWAP_MAX, "version 2 goes on failing");
     }
-    let reply = Client::connect(admin).request("GET", "/v1/models/lookup", &[], b"");
-    let model: Value = serde_json::from_slice(&reply.body).unwrap();
-    assert_eq!(model["version"], 1);
+    let mut operator = Client::connect(admin);
+    let mut model = Value::Null;
+    eventually("the status names the version that answers", || {
+        let reply = operator.request("GET", "/v1/models/lookup", &[], b"");
+        model = serde_json::from_slice(&reply.body).unwrap();
+        model["version"] == 1
+    });
     let refused = &model["lifecycle"]["refused"][0];
     assert_eq!((&refused["version"], &refused["at"]), (&2.into(), &"Available".into()));
     assert!(refused["cause"].as_str().unwrap().starts_with("100.0 % of "), "{refused}");

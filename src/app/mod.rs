@@ -9,6 +9,7 @@ mod score;
 mod serve;
 mod served;
 mod signals;
+mod stopping;
 mod telemetry;
 mod webhook;
 

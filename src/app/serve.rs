@@ -1,7 +1,6 @@
 //! Serving: find what to serve, open the ports, say so, run until a signal.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -23,7 +22,8 @@ use crate::lifecycle::{
 use crate::model::ModelName;
 use crate::servable::{LiveTable, Pending};
 use crate::server::{
-    AdminOptions, AdminView, Control, Controlled, Listening, Readiness, listen, listen_admin,
+    AdminOptions, AdminView, Control, Controlled, Leaving, Listening, Readiness, listen,
+    listen_admin,
 };
 
 use crate::source::Source;
@@ -33,6 +33,7 @@ use super::models::{Models, find_all};
 use super::registry::Registered;
 use super::served::{Served, status};
 use super::signals::StopSignals;
+use super::stopping::{Stopping, run_until_stopped, server_failed};
 use super::telemetry::{DriftThread, expose, expose_queues};
 use super::webhook::{webhook, webhook_secret};
 use super::{Failure, say};
@@ -53,6 +54,10 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// Serves all models until the process is told to stop.
 pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
+    let system = System::new();
+    // Before anything that takes time: a container's first process is not ended by a signal that
+    // it does not wait for.
+    let mut stop = system.block_on(async { StopSignals::new() }).map_err(server_failed)?;
     let secret = webhook_secret(&config.registry)?;
     let (exposition, watching) = expose(config);
     let Models { registered, loader } = find_all(config, environment, &watching)?;
@@ -69,15 +74,15 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
     let no_thread = |error| Failure::Failed(format!("cannot start a thread: {error}"));
     let pool = Arc::new(InferencePool::start(config.pool).map_err(no_thread)?);
     let _drift = DriftThread::start(watching.monitors.clone()).map_err(no_thread)?;
-    let polls: HashMap<ModelName, Arc<Notify>> =
-        registered.iter().map(|one| (one.name.clone(), Arc::default())).collect();
+    let polls = polls(&registered);
     let has_started = Arc::new(AtomicBool::new(false));
     let reports = manager.reports();
     expose_queues(&exposition, reports.clone(), Arc::clone(&pool));
-    let ready_on_fallback = config.start.ready_on_fallback;
-    let readiness = readiness(reports.clone(), Arc::clone(&has_started), ready_on_fallback);
+    let readiness = readiness(reports.clone(), Arc::clone(&has_started), config.start);
+    let leaving = Leaving::default();
     let mut view = admin_view(reports.clone(), Arc::clone(&pool), polls.clone(), messages.clone())
         .with_readiness(readiness)
+        .with_leaving(leaving.clone())
         .with_metrics(exposition)
         .with_drift(watching.monitors.clone());
     if let Some(secret) = secret {
@@ -87,18 +92,17 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         config,
         table: manager.table(),
         pool: Arc::clone(&pool),
-        view: Arc::new(view),
+        leaving,
         messages: messages.clone(),
         meters: watching.meters,
     };
+    let view = Arc::new(view);
 
     let readers = Readers::default();
     let follow_options = follow_options(config, &readers);
-    System::new().block_on(async {
-        let admin = open_admin(config.admin.as_ref(), &serving.view)?;
-        let mut stop = StopSignals::new().map_err(server_failed)?;
-        let places: HashMap<_, _> =
-            registered.iter().map(|one| (one.name.clone(), one.place.clone())).collect();
+    system.block_on(async {
+        let admin = open_admin(config.admin.as_ref(), &view)?;
+        let places = places(&registered);
         for followed in followed(registered, &polls, untold) {
             rt::spawn(follow(followed, follow_options.clone(), messages.clone()));
         }
@@ -119,6 +123,16 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
 
     join(&pool, &readers);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What wakes each model's questions to its registry.
+fn polls(registered: &[Registered]) -> HashMap<ModelName, Arc<Notify>> {
+    registered.iter().map(|one| (one.name.clone(), Arc::default())).collect()
+}
+
+/// Where each model is, as it was named.
+fn places(registered: &[Registered]) -> HashMap<ModelName, String> {
+    registered.iter().map(|one| (one.name.clone(), one.place.clone())).collect()
 }
 
 fn follow_options(config: &Config, readers: &Readers) -> FollowOptions {
@@ -210,14 +224,15 @@ async fn first_versions(
 fn readiness(
     reports: Reports,
     has_started: Arc<AtomicBool>,
-    ready_on_fallback: bool,
+    options: StartOptions,
 ) -> impl Fn() -> Readiness + Send + Sync {
     move || {
         if !has_started.load(Ordering::Acquire) {
             return Readiness::Starting;
         }
         let is_waiting = |one: &ModelReport| {
-            one.outlook() != Outlook::Serving || !ready_on_fallback && one.state.is_fallback()
+            one.outlook() != Outlook::Serving
+                || !options.ready_on_fallback && one.state.is_fallback()
         };
         let models = reports.models();
         let waiting: Vec<_> =
@@ -231,7 +246,7 @@ struct Serving<'a> {
     config: &'a Config,
     table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
-    view: Arc<AdminView>,
+    leaving: Leaving,
     messages: Sender<Message>,
     meters: Meters,
 }
@@ -244,9 +259,10 @@ impl Serving<'_> {
         admin: Option<AdminServer>,
         stop: StopSignals,
     ) -> Result<(), Failure> {
-        let Self { config, table, pool, view, messages, meters } = self;
+        let Self { config, table, pool, leaving, messages, meters } = self;
         let shown = Arc::clone(&table);
-        let listening = listen(&config.server, table, pool, meters).map_err(|error| {
+        let told = leaving.clone();
+        let listening = listen(&config.server, table, pool, meters, told).map_err(|error| {
             let (host, port) = (&config.server.host, config.server.port);
             Failure::Failed(format!(
                 "cannot listen on {host}, port {port}: {error}; choose others with --host \
@@ -257,12 +273,14 @@ impl Serving<'_> {
         if let Some(AdminServer { address, .. }) = &admin {
             say(format_args!("probes and reports at http://{address}/ready and /v1/models"));
         }
-        let set_stopping = || {
-            view.set_stopping();
+        let leave = || {
+            leaving.begin();
             // Nothing new is loaded while the last requests are answered.
             let _ = messages.try_send(Message::Event(Event::Stop));
         };
-        run_until_stopped(listening, admin, set_stopping, stop).await
+        let lame_duck = config.server.lame_duck;
+        let admin = admin.map(|admin| admin.handle);
+        run_until_stopped(listening, admin, Stopping { leave, lame_duck, signals: stop }).await
     }
 }
 
@@ -345,38 +363,4 @@ fn open_admin(
     let Listening { server, handle, address } = listening;
     rt::spawn(server);
     Ok(Some(AdminServer { address, handle }))
-}
-
-/// Runs the server until a signal, then until its requests have finished or a second signal. The
-/// admin port answers all the while.
-async fn run_until_stopped(
-    listening: Listening,
-    admin: Option<AdminServer>,
-    set_stopping: impl FnOnce(),
-    mut stop: StopSignals,
-) -> Result<(), Failure> {
-    let Listening { server, handle, .. } = listening;
-    let mut server = rt::spawn(server);
-    let ended = tokio::select! {
-        ended = &mut server => Some(ended),
-        () = stop.next() => None,
-    };
-    if let Some(ended) = ended {
-        return ended.map_err(io::Error::other).flatten().map_err(server_failed);
-    }
-    tracing::info!("stopping; a second signal ends it at once");
-    set_stopping();
-    tokio::select! {
-        () = handle.stop(true) => {}
-        () = stop.next() => tracing::warn!("stopped by a second signal"),
-    }
-    if let Some(AdminServer { handle, .. }) = admin {
-        handle.stop(false).await;
-    }
-    Ok(())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
-fn server_failed(error: io::Error) -> Failure {
-    Failure::Failed(format!("the server failed: {error}"))
 }

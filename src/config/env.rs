@@ -62,6 +62,11 @@ impl Environment {
         Some(user.join("flowgate"))
     }
 
+    /// Whether this is a container of a Kubernetes pod: each has the address of its cluster's API.
+    pub(super) fn is_in_kubernetes(&self) -> bool {
+        self.get("KUBERNETES_SERVICE_HOST").is_some()
+    }
+
     /// What MLflow's own client would take from the environment to reach these servers, and from
     /// `~/.mlflow/credentials` below it.
     ///

@@ -22,6 +22,7 @@ pub struct Sources {
     pub(super) library: LibrarySearch,
     /// Where caches go unless something else is said.
     pub(super) cache_dir: Option<PathBuf>,
+    pub(super) is_in_kubernetes: bool,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -75,7 +76,15 @@ impl Sources {
             }
         }
         let (library, cache_dir) = (environment.library(), environment.cache_dir());
-        Self { given, arguments, models: file.models, library, cache_dir, faults: file.faults }
+        Self {
+            given,
+            arguments,
+            models: file.models,
+            library,
+            cache_dir,
+            is_in_kubernetes: environment.is_in_kubernetes(),
+            faults: file.faults,
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::{Payload, Response};
@@ -21,6 +20,7 @@ use super::admin_drift::{self, Query, Refused};
 use super::admin_status::ModelStatus;
 use super::body::with_rest;
 use super::error::{self, APPLICATION_JSON};
+use super::leaving::Leaving;
 use super::listen::{Listening, addresses};
 use super::options::AdminOptions;
 use super::route::percent_decode;
@@ -78,7 +78,7 @@ pub struct AdminView {
     drift: Monitors,
     /// `None`: the registry's deliveries are not taken.
     webhook: Option<Webhook>,
-    stopping: AtomicBool,
+    leaving: Leaving,
 }
 
 impl AdminView {
@@ -92,8 +92,8 @@ impl AdminView {
         let (models, control) = (Box::new(models), Box::new(control));
         let readiness = Box::new(|| Readiness::Ready);
         let metrics = Exposition::default();
-        let (drift, stopping) = (Monitors::default(), AtomicBool::new(false));
-        Self { models, control, readiness, metrics, drift, webhook: None, stopping }
+        let (drift, leaving) = (Monitors::default(), Leaving::default());
+        Self { models, control, readiness, metrics, drift, webhook: None, leaving }
     }
 
     /// The same view with the drift of these versions.
@@ -120,13 +120,14 @@ impl AdminView {
         Self { webhook: Some(webhook), ..self }
     }
 
-    /// From now on the process is live but no longer ready.
-    pub fn set_stopping(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// The same view of a process that is live but no longer ready once it leaves.
+    #[must_use]
+    pub fn with_leaving(self, leaving: Leaving) -> Self {
+        Self { leaving, ..self }
     }
 
     fn readiness(&self) -> Readiness {
-        if self.stopping.load(Ordering::Acquire) { Readiness::Stopping } else { (self.readiness)() }
+        if self.leaving.has_begun() { Readiness::Stopping } else { (self.readiness)() }
     }
 }
 

@@ -229,6 +229,11 @@ pub(super) fn no_version() -> Response<BoxBody> {
     retry_later(&UNAVAILABLE, "The model has no version that can serve yet. Try again later.")
 }
 
+/// 503 of health checks while the process is about to end. Requests are still answered.
+pub(super) fn leaving() -> Response<BoxBody> {
+    retry_later(&UNAVAILABLE, "The server is about to end. Send requests to another one.")
+}
+
 fn unsupported_media_type(text: &str) -> Response<BoxBody> {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     respond(StatusCode::UNSUPPORTED_MEDIA_TYPE, plain, text.to_owned())

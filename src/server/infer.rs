@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_http::{HttpMessage as _, Payload, Request, Response};
+use actix_http::{ConnectionType, HttpMessage as _, Payload, Request, Response};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -22,6 +22,7 @@ use super::accept::{answer_coding, body_coding};
 use super::answer::respond;
 use super::body::{Incoming, with_rest};
 use super::error::{self, APPLICATION_JSON, Failure};
+use super::leaving::Leaving;
 use super::options::ServerOptions;
 use super::relief::Relief;
 use super::route::{self, Route};
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) options: ServerOptions,
     pub(super) meters: Meters,
+    pub(super) leaving: Leaving,
 }
 
 /// The address of ours that a connection reached.
@@ -69,7 +71,7 @@ pub(super) async fn handle(
     worker: Rc<Worker>,
 ) -> Result<Response<BoxBody>, Infallible> {
     let mut payload = request.take_payload();
-    let early = match find(&request, &worker) {
+    let mut response = match find(&request, &worker) {
         Ok(servable) => {
             // Dropped with this future where the client leaves: the request was abandoned then.
             let traceparent = request.headers().get(&TRACEPARENT);
@@ -77,7 +79,7 @@ pub(super) async fn handle(
             let passage = servable.meter().begin().traced(trace);
             let since = passage.since();
             match score(&servable, request.headers(), &mut payload, &worker, since).await {
-                Ok(answer) => return Ok(respond(answer, &servable, passage)),
+                Ok(answer) => respond(answer, &servable, passage),
                 Err(failure) => {
                     passage.end(failure.outcome());
                     if let Some(why) = failure.rejection() {
@@ -86,17 +88,26 @@ pub(super) async fn handle(
                     if failure.is_overload() {
                         worker.relief.note_refused();
                     }
-                    failure.response(worker.shared.options.schema_details)
+                    let response = failure.response(worker.shared.options.schema_details);
+                    early(response, &request, payload)
                 }
             }
         }
-        Err(response) => response,
+        Err(response) => early(response, &request, payload),
     };
-    // Nobody has read the request's body to its end.
-    if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        return Ok(early.map_body(|_, body| with_rest(body, payload)));
+    if worker.shared.leaving.has_begun() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    Ok(early)
+    Ok(response)
+}
+
+/// The answer to a request whose body nobody has read to its end.
+fn early(response: Response<BoxBody>, request: &Request, payload: Payload) -> Response<BoxBody> {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        response.map_body(|_, body| with_rest(body, payload))
+    } else {
+        response
+    }
 }
 
 /// The model that a request is for, or the answer to a request that is for none.
@@ -116,6 +127,7 @@ fn find(request: &Request, worker: &Worker) -> Result<Arc<Servable>, Response<Bo
                 error::no_version()
             })
         }
+        Route::Health if worker.shared.leaving.has_begun() => Err(error::leaving()),
         Route::Health => page(APPLICATION_JSON, "\n"),
         Route::Version => page(APPLICATION_JSON, MLFLOW_VERSION),
         Route::Docs => page(HeaderValue::from_static("text/html; charset=utf-8"), DOCS_PAGE),

@@ -20,6 +20,7 @@ use crate::servable::{Budget, LiveTable, Pending};
 use crate::telemetry::Meters;
 
 use super::infer::{Reached, Shared, Worker, handle};
+use super::leaving::Leaving;
 use super::options::ServerOptions;
 use super::relief::Relief;
 
@@ -32,8 +33,8 @@ pub struct Listening {
 }
 
 /// Binds the sockets and prepares the workers. Requests that reach no version are counted by
-/// `meters`, the others by their version's own. Signals are the caller's business: stop the server
-/// through its handle.
+/// `meters`, the others by their version's own. Signals are the caller's business: say so by
+/// `leaving`, and stop the server through its handle.
 ///
 /// # Errors
 /// When the host does not resolve or the address cannot be bound.
@@ -42,9 +43,11 @@ pub fn listen(
     table: Arc<LiveTable>,
     pool: Arc<InferencePool<Pending>>,
     meters: Meters,
+    leaving: Leaving,
 ) -> io::Result<Listening> {
     let budget = Arc::new(Budget::new(options.requests_max, options.requests_bytes_max));
-    let shared = Arc::new(Shared { table, pool, budget, options: options.clone(), meters });
+    let options_of_all = options.clone();
+    let shared = Arc::new(Shared { table, pool, budget, options: options_of_all, meters, leaving });
     let server = HttpServer::new(move || {
         // Made on each worker's own thread.
         let worker = Rc::new(Worker {

@@ -12,6 +12,7 @@ mod answer;
 mod body;
 mod error;
 mod infer;
+mod leaving;
 mod listen;
 mod options;
 mod relief;
@@ -22,6 +23,7 @@ pub use admin::{AdminView, Control, Controlled, Readiness, listen_admin};
 pub use admin_status::{
     BatchingStatus, LifecycleStatus, ModelStatus, RefusedStatus, ServingStatus, VersionStatus,
 };
+pub use leaving::Leaving;
 pub use listen::{Listening, listen};
 pub use options::{AdminOptions, ServerOptions};
 pub use webhook::{Webhook, WebhookSecret};

@@ -27,7 +27,9 @@ pub struct ServerOptions {
     pub head_timeout: Duration,
     /// An idle connection is kept this long.
     pub keep_alive: Duration,
-    /// Requests in flight have this long to finish at shutdown.
+    /// At shutdown requests are taken for this long while probes already tell of the end.
+    pub lame_duck: Duration,
+    /// After that, requests in flight have this long to finish.
     pub shutdown_timeout: Duration,
     /// Whether schema errors name the declared and the given inputs.
     pub schema_details: bool,

@@ -1,8 +1,8 @@
-//! A process that ends without a warning while it fetches a version.
+//! A process that ends while it fetches a version, without a warning or with one.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fake::{Answer, Pace};
 use crate::registry::Registry;
@@ -19,8 +19,8 @@ fn files_below(dir: &Path) -> Vec<u64> {
     each.collect()
 }
 
-/// A server that was killed when a part of version 2 was there, and its cache.
-fn killed(registry: &mut Registry, cache: &Path) {
+/// A server of version 1 of which a part of version 2 is there, and the rest is on its way.
+fn fetching(registry: &mut Registry, cache: &Path) -> Serving {
     let serving = Serving::start(registry, cache);
     serving.until_version(1);
     registry.slow_down(2, "model.onnx", Pace::Pause(Duration::from_millis(10)));
@@ -32,9 +32,27 @@ fn killed(registry: &mut Registry, cache: &Path) {
         loading["state"] == "Fetching" && files_below(&partial).iter().any(|bytes| *bytes > 0)
     });
     assert_eq!(serving.version(), 1);
+    serving
+}
+
+/// The cache of a server that was killed while it fetched.
+fn killed(registry: &mut Registry, cache: &Path) {
+    let serving = fetching(registry, cache);
     // By SIGKILL.
     drop(serving);
+    let partial = cache.join("models/partial");
     assert!(!files_below(&partial).is_empty(), "nobody had time to clear up");
+}
+
+#[test]
+fn told_to_end_within_a_fetch_it_ends_in_order() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut registry = Registry::start();
+    let serving = fetching(&mut registry, cache.path());
+    let start = Instant::now();
+    assert_eq!(serving.terminate(), Some(0));
+    // The rest would take longer than this.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
 #[test]

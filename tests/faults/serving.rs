@@ -116,6 +116,15 @@ impl Serving {
         });
     }
 
+    /// Tells the process to end, without load: its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let client = self.client.take().unwrap();
+        client.stop.store(true, Ordering::SeqCst);
+        client.thread.join().unwrap_or_else(|_| panic!("a request failed\n{}", self.log()));
+        self.server.terminate();
+        self.server.wait()
+    }
+
     /// Ends it and says which versions answered, in their order. Fails if a request did.
     pub(crate) fn stop(mut self) -> Vec<u64> {
         let client = self.client.take().unwrap();
@@ -135,7 +144,7 @@ impl Client {
             let mut versions = Vec::new();
             let mut answers: Vec<Option<Vec<u8>>> = vec![None; 4];
             while !ended.load(Ordering::SeqCst) {
-                let Answer { status, version, body } = asking.ask();
+                let Answer { status, version, body, .. } = asking.ask();
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
                 let version = version.expect("every answer says which version made it");
                 let known = answers[usize::try_from(version).unwrap()].get_or_insert(body.clone());

@@ -12,8 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use flowgate::model::{GraphInput, GraphIo, GraphOutput, ModelName, OutputKind, VersionId};
 use flowgate::servable::TuneSource;
 use flowgate::server::{
-    AdminOptions, AdminView, BatchingStatus, Control, Controlled, LifecycleStatus, ModelStatus,
-    Readiness, RefusedStatus, ServingStatus, VersionStatus, Webhook, WebhookSecret, listen_admin,
+    AdminOptions, AdminView, BatchingStatus, Control, Controlled, Leaving, LifecycleStatus,
+    ModelStatus, Readiness, RefusedStatus, ServingStatus, VersionStatus, Webhook, WebhookSecret,
+    listen_admin,
 };
 use flowgate::tensor::{DType, Dim, Dims};
 use flowgate::tune::{Batching, Costs};
@@ -25,7 +26,6 @@ use crate::support::{Client, Reply};
 
 /// An admin server in this process; stops when dropped.
 struct Admin {
-    view: Arc<AdminView>,
     /// What waits in the first model's queue, as the server will tell it.
     queued: Arc<AtomicUsize>,
     address: SocketAddr,
@@ -48,20 +48,18 @@ impl Admin {
             ("ranking", Control::Rollback) => Controlled::NothingBefore,
             _ => Controlled::Unknown,
         };
-        let view = more(AdminView::new(models, control));
-        let view = Arc::new(view);
+        let view = Arc::new(more(AdminView::new(models, control)));
         let (ready, started) = flume::bounded(1);
-        let shown = Arc::clone(&view);
         let thread = Builder::new().name("admin-under-test".to_owned()).spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let options = AdminOptions { host: "127.0.0.1".to_owned(), port: 0 };
-                let listening = listen_admin(&options, shown).unwrap();
+                let listening = listen_admin(&options, view).unwrap();
                 ready.send((listening.address, listening.handle)).unwrap();
                 listening.server.await.unwrap();
             });
         });
         let (address, handle) = started.recv().unwrap();
-        Self { view, queued, address, handle, thread: Some(thread.unwrap()) }
+        Self { queued, address, handle, thread: Some(thread.unwrap()) }
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -236,10 +234,12 @@ fn an_operator_is_told_what_becomes_of_what_he_asks() {
 
 #[test]
 fn probes_tell_a_live_process_from_a_ready_one() {
-    let admin = Admin::start();
+    let leaving = Leaving::default();
+    let told = leaving.clone();
+    let admin = Admin::start_with(|view| view.with_leaving(told));
     assert_eq!(admin.json("/live"), json!({"status": "live"}));
     assert_eq!(admin.json("/ready"), json!({"status": "ready"}));
-    admin.view.set_stopping();
+    leaving.begin();
     assert_eq!(admin.json("/live"), json!({"status": "live"}));
     let reply = admin.get("/ready");
     assert_eq!((reply.status, reply.body), (503, br#"{"status":"stopping"}"#.to_vec()));

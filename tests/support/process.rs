@@ -126,6 +126,18 @@ impl Server {
         String::from_utf8_lossy(&self.log.lock().expect("nobody panics with it")).into_owned()
     }
 
+    /// Tells it to end, as the system's service manager would.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill finds the process");
+    }
+
+    /// Waits for the process to end: its exit code, unless a signal ended it.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("it is a child of ours").code()
+    }
+
     /// Whether the process is still there.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -1,5 +1,6 @@
 //! From what was given to a [`Config`] that cannot be wrong.
 
+mod server;
 mod telemetry;
 
 use std::num::NonZeroUsize;
@@ -8,13 +9,11 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use sysinfo::System;
 
 use crate::backend::LibrarySearch;
 use crate::batch::{Lane, LaneChoice, PoolOptions, QueueLimits};
 use crate::model::ModelName;
 use crate::servable::BatchOptions;
-use crate::server::{AdminOptions, ServerOptions};
 use crate::wire::invocations::RecordShape;
 
 use crate::config::checked::{
@@ -124,55 +123,6 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn server(&mut self) -> ServerOptions {
-        let body_bytes_max = self
-            .get(&setting::BODY_BYTES_MAX, |text| parse::bytes(text, ByteSize::kib(1), SIZE_MAX));
-        ServerOptions {
-            host: self.get(&setting::HOST, |text| (!text.is_empty()).then(|| text.to_owned())),
-            port: self.get(&setting::PORT, |text| text.parse().ok()),
-            workers: self.get(&setting::WORKERS, |text| threads(text, cores().div_ceil(2))),
-            request_timeout: self.get(&setting::TIMEOUT, |text| parse::duration(text, INSTANT)),
-            body_bytes_max,
-            requests_max: self
-                .get(&setting::REQUESTS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
-            requests_bytes_max: self.requests_bytes_max(body_bytes_max),
-            compress_bytes_min: self.get(&setting::COMPRESS_BYTES_MIN, |text| {
-                parse::bytes(text, ByteSize::b(0), SIZE_MAX)
-            }),
-            connections_max: self
-                .get(&setting::CONNECTIONS_MAX, |text| parse::number(text, 1, COUNT_MAX)),
-            head_timeout: self.get(&setting::HEAD_TIMEOUT, |text| parse::duration(text, INSTANT)),
-            keep_alive: self.get(&setting::KEEP_ALIVE, |text| parse::duration(text, INSTANT)),
-            shutdown_timeout: self.get(&setting::SHUTDOWN_TIMEOUT, |text| {
-                parse::duration(text, Duration::from_secs(1))
-            }),
-            schema_details: self.get(&setting::SCHEMA_DETAILS, parse::boolean),
-        }
-    }
-
-    /// Holds one body at least; `auto` gives way to a large `body_bytes_max`.
-    fn requests_bytes_max(&mut self, body_bytes_max: usize) -> usize {
-        let (min, max) = (ByteSize::b(body_bytes_max as u64), ByteSize::b(u64::MAX));
-        self.get(&setting::REQUESTS_BYTES_MAX, |text| {
-            if text == "auto" {
-                Some((memory_bytes() / 2).max(body_bytes_max))
-            } else {
-                parse::bytes(text, min, max)
-            }
-        })
-    }
-
-    /// The admin port, on the data port's host unless it has one of its own.
-    fn admin(&mut self, host: &str) -> Option<AdminOptions> {
-        let port = self.get(&setting::ADMIN_PORT, |text| match text {
-            "off" => Some(None),
-            _ => text.parse().ok().map(Some),
-        });
-        let own =
-            self.optional(&setting::ADMIN_HOST, |text| (!text.is_empty()).then(|| text.to_owned()));
-        Some(AdminOptions { host: own.unwrap_or_else(|| host.to_owned()), port: port? })
-    }
-
     fn cache_dir(&mut self) -> Option<PathBuf> {
         let given = self.optional(&setting::CACHE_DIR, |text| match text {
             "" => None,
@@ -382,16 +332,6 @@ fn threads(text: &str, auto: usize) -> Option<usize> {
 #[expect(clippy::option_option, reason = "the outer one says whether the text makes sense")]
 fn batch_rows_max(text: &str) -> Option<Option<usize>> {
     if text == "auto" { Some(None) } else { parse::number(text, 1, COUNT_MAX).map(Some) }
-}
-
-/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's;
-/// 2 GiB where nobody knows.
-fn memory_bytes() -> usize {
-    let Ok(mut system) = System::new() else { return 2 << 30 };
-    system.refresh_memory();
-    let machine = system.total_memory();
-    let limit = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
-    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Cores that the process may use: the cgroup's CPU quota (v1 or v2) and the affinity mask count.

@@ -63,6 +63,7 @@ pub const ALL: &[&Setting] = &[
     &CONNECTIONS_MAX,
     &HEAD_TIMEOUT,
     &KEEP_ALIVE,
+    &LAME_DUCK,
     &SHUTDOWN_TIMEOUT,
     &EXIT_ON_ERROR,
     &READY_ON_FALLBACK,

@@ -149,6 +149,19 @@ pub const KEEP_ALIVE: Setting = Setting {
     meaning: "An idle connection is closed after this time; let it exceed the load balancer's.",
 };
 
+pub const LAME_DUCK: Setting = Setting {
+    key: "server.lame_duck",
+    flag: "lame-duck",
+    short: None,
+    env: "FLOWGATE_LAME_DUCK",
+    env_known: None,
+    default: Some("auto"),
+    expected: "`auto` or a time, in seconds or with a unit (`10`, `500ms`)",
+    meaning: "After SIGTERM or SIGINT the process is not ready but takes requests for this long, \
+              and each answer closes its connection, so that who sends requests learns to send \
+              them elsewhere. `auto` is 10 s in a Kubernetes pod and 0 elsewhere.",
+};
+
 pub const SHUTDOWN_TIMEOUT: Setting = Setting {
     key: "server.shutdown_timeout",
     flag: "shutdown-timeout",
@@ -157,7 +170,7 @@ pub const SHUTDOWN_TIMEOUT: Setting = Setting {
     env_known: None,
     default: Some("30s"),
     expected: "a time of at least 1s, in seconds or with a unit (`30`, `1m`)",
-    meaning: "Requests in flight have this long to finish after SIGTERM or SIGINT.",
+    meaning: "Requests in flight have this long to finish after that.",
 };
 
 pub const EXIT_ON_ERROR: Setting = Setting {

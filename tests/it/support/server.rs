@@ -12,7 +12,7 @@ use flowgate::batch::{BatchLimits, InferencePool, RunnerOptions};
 use flowgate::config::{Config, Environment, Sources};
 use flowgate::model::{ModelId, ModelName, Signature, VersionId};
 use flowgate::servable::{BatchOptions, LiveTable, Pending, Servable, ServingTable};
-use flowgate::server::listen;
+use flowgate::server::{Leaving, listen};
 use flowgate::telemetry::Meters;
 use flowgate::tune::Costs;
 use flowgate::wire::invocations::{RecordShape, Scoring, ScoringOptions};
@@ -27,6 +27,7 @@ pub(crate) struct TestServer {
     table: Arc<LiveTable>,
     address: SocketAddr,
     handle: ServerHandle,
+    pub(crate) leaving: Leaving,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,17 +54,20 @@ impl TestServer {
 
         let (ready, started) = flume::bounded(1);
         let options = config.server.clone();
+        let leaving = Leaving::default();
+        let told = leaving.clone();
         let (server_table, server_pool) = (Arc::clone(&table), Arc::clone(&pool));
         let thread = Builder::new().name("server-under-test".to_owned()).spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let listening =
-                    listen(&options, server_table, server_pool, Meters::default()).unwrap();
+                    listen(&options, server_table, server_pool, Meters::default(), told).unwrap();
                 ready.send((listening.address, listening.handle)).unwrap();
                 listening.server.await.unwrap();
             });
         });
         let (address, handle) = started.recv().unwrap();
-        Self { gate, pool, config, table, address, handle, thread: Some(thread.unwrap()) }
+        let thread = Some(thread.unwrap());
+        Self { gate, pool, config, table, address, handle, leaving, thread }
     }
 
     /// Serves a model of another name, behind a gate of its own, instead of what was served.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A path may name any of the three levels: one model directory, one model's folder, or the root.
-//! A version without an `MLmodel` file does not exist yet: it is being copied, or is not ours.
+//! A directory of its own may be a bare graph, `model.onnx`. In a folder of versions it may not: a
+//! version without an `MLmodel` file does not exist yet: it is being copied, or is not ours.
 
 use std::fs;
 use std::io;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{ModelName, ModelNameError, Selector, VersionId};
 
-use super::model_dir::MLMODEL_FILE;
+use super::model_dir::{BARE_GRAPH_FILE, MLMODEL_FILE};
 use super::model_folder::ModelFolder;
 use super::registry_file::RegistryFileError;
 use super::source_path::{SourcePathError, local_path};
@@ -43,8 +44,8 @@ pub enum LayoutError {
     #[error("`{}` cannot be read: {cause}", .path.display())]
     Unreadable { path: PathBuf, cause: io::Error },
     #[error(
-        "`{}` holds no model: expected an MLmodel file, versions (1/MLmodel, 2/MLmodel, ...) or \
-         models (NAME/1/MLmodel)",
+        "`{}` holds no model: expected an MLmodel file, model.onnx, versions (1/MLmodel, \
+         2/MLmodel, ...) or models (NAME/1/MLmodel)",
         .path.display()
     )]
     NoModel { path: PathBuf },
@@ -102,6 +103,9 @@ impl Place {
         }
         if let Some(folder) = ModelFolder::read(&path)? {
             return Ok(Self::Folder(Box::new(folder)));
+        }
+        if has_file(&path, BARE_GRAPH_FILE) {
+            return Ok(Self::Directory(path));
         }
         let mut models = Vec::new();
         for child in subdirectories(&path)? {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::mlflow::{MLMODEL_BYTES_MAX, MlModel, OnnxFlavor};
 
 use super::contained::{ContainedFile, NotContained, open_contained};
+use super::layout::has_file;
 use super::model_dir_error::ModelDirError;
 use super::onnx_file::{self, ExternalFile, GraphWeights};
 use super::reference_file::ReferenceFile;
@@ -19,6 +20,12 @@ pub(crate) const GRAPH_BYTES_MAX: u64 = (1 << 31) - 1;
 pub(super) const SERVING_INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) const MLMODEL_FILE: &str = "MLmodel";
+
+/// A graph that lies in a directory by itself, as it does for most servers of ONNX models.
+pub(super) const BARE_GRAPH_FILE: &str = "model.onnx";
+
+/// What MLflow would have written beside it: no signature, so requests are as the graph declares.
+const BARE_MLMODEL: &[u8] = b"flavors: {onnx: {data: model.onnx}}";
 
 const LFS_POINTER_START: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -46,7 +53,8 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
-    /// Opens a model directory and verifies it.
+    /// Opens a model directory and verifies it. One without an `MLmodel` file is a graph by itself,
+    /// `model.onnx`.
     ///
     /// # Errors
     /// When the directory, its `MLmodel` file, the graph or a file of weights is missing,
@@ -126,17 +134,19 @@ fn canonical_dir(path: &Path) -> Result<PathBuf, ModelDirError> {
 }
 
 fn read_mlmodel(root: &Path, path: &Path) -> Result<MlModel, ModelDirError> {
-    let opened = open_contained(root, root, MLMODEL_FILE).map_err(|cause| match cause {
-        NotContained::Missing => ModelDirError::NoMlModel { path: root.to_owned() },
-        cause => ModelDirError::MlModelFile { path: path.to_owned(), cause },
-    })?;
     let mut bytes = Vec::new();
-    opened
-        .file
+    match open_contained(root, root, MLMODEL_FILE) {
         // One byte more than allowed, for the parser to see that it is too large.
-        .take(MLMODEL_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| ModelDirError::Unreadable { path: path.to_owned(), cause })?;
+        Ok(opened) => opened.file.take(MLMODEL_BYTES_MAX as u64 + 1).read_to_end(&mut bytes),
+        Err(NotContained::Missing) if has_file(root, BARE_GRAPH_FILE) => {
+            BARE_MLMODEL.read_to_end(&mut bytes)
+        }
+        Err(NotContained::Missing) => {
+            return Err(ModelDirError::NoMlModel { path: root.to_owned() });
+        }
+        Err(cause) => return Err(ModelDirError::MlModelFile { path: path.to_owned(), cause }),
+    }
+    .map_err(|cause| ModelDirError::Unreadable { path: path.to_owned(), cause })?;
     MlModel::parse(&bytes).map_err(|cause| ModelDirError::MlModel { path: path.to_owned(), cause })
 }
 

@@ -141,6 +141,20 @@ fn a_secret_that_is_not_there_is_a_mistake_and_is_named() {
     }
 }
 
+#[test]
+fn a_graph_without_an_mlmodel_file_is_served_as_it_declares_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/onnx/echo_float32.onnx");
+    std::fs::copy(graph, dir.path().join("model.onnx")).unwrap();
+    let model = format!("churn={}", dir.path().display());
+    let serving = Serving::start(&[&model]);
+    let mut client = Client::connect(serving.address);
+    let reply = client.post(r#"{"inputs": [[1.5, 2.5, 0]]}"#);
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(answer, json!({"predictions": {"y": [[1.5, 2.5, 0.0]]}}));
+    assert_eq!(client.request("POST", "/invocations/churn", &[], b"").status, 415);
+}
+
 /// A model's folder with two versions, and a `registry.yaml`.
 fn folder_of_versions() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -181,6 +181,21 @@ fn places_without_a_model_are_refused() {
 }
 
 #[test]
+fn a_bare_graph_is_a_model_by_itself_and_no_version() {
+    let root = registry();
+    let bare = root.path().join("empty");
+    fs::write(bare.join("model.onnx"), "").unwrap();
+    let model = resolve(&uri(&root, "empty"), None).unwrap();
+    assert_eq!((model.name.as_str(), model.version), ("empty", VersionId(1)));
+    // It may be the first file of a copy.
+    fs::write(root.path().join("wine/11/model.onnx"), "").unwrap();
+    assert_eq!(found(&uri(&root, "wine"), None), Ok(("wine".to_owned(), 10)));
+    // Versions go before a graph beside them.
+    fs::write(root.path().join("wine/model.onnx"), "").unwrap();
+    assert_eq!(found(&uri(&root, "wine"), None), Ok(("wine".to_owned(), 10)));
+}
+
+#[test]
 fn a_version_may_be_a_link() {
     let root = registry();
     std::os::unix::fs::symlink("2", root.path().join("wine/12")).unwrap();

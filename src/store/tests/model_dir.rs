@@ -82,6 +82,16 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn a_bare_graph_has_no_signature_and_needs_its_weights_all_the_same() {
+    let dir = model_dir();
+    fs::remove_file(dir.path().join("MLmodel")).unwrap();
+    let opened = ModelDir::open(dir.path()).unwrap();
+    assert_eq!((opened.mlmodel.signature, opened.onnx.data.as_str()), (None, "model.onnx"));
+    fs::remove_file(dir.path().join("w.bin")).unwrap();
+    assert!(refusal(&dir).contains("keeps tensor `weight` in `w.bin`"));
+}
+
+#[test]
 fn truncated_weights_are_named_with_their_tensor() {
     let dir = model_dir();
     write(&dir, "w.bin", [0; 47]);
@@ -203,6 +213,8 @@ fn a_glance_tells_the_beginning_of_a_directory_from_a_whole_one() {
         write(&dir, "MLmodel", begun);
         assert!(ModelDir::glance(dir.path()).is_err(), "{begun:?}");
     }
-    fs::remove_file(dir.path().join("MLmodel")).unwrap();
+    for file in ["MLmodel", "model.onnx"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
     assert!(ModelDir::glance(dir.path()).is_err());
 }

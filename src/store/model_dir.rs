@@ -139,7 +139,8 @@ fn read_mlmodel(root: &Path, path: &Path) -> Result<MlModel, ModelDirError> {
         // One byte more than allowed, for the parser to see that it is too large.
         Ok(opened) => opened.file.take(MLMODEL_BYTES_MAX as u64 + 1).read_to_end(&mut bytes),
         Err(NotContained::Missing) if has_file(root, BARE_GRAPH_FILE) => {
-            BARE_MLMODEL.read_to_end(&mut bytes)
+            bytes.extend_from_slice(BARE_MLMODEL);
+            Ok(bytes.len())
         }
         Err(NotContained::Missing) => {
             return Err(ModelDirError::NoMlModel { path: root.to_owned() });

@@ -57,18 +57,14 @@ if kubectl rollout status deployment "$deployment" "${options[@]}"; then
   exit 0
 fi
 
-# `NAME: MESSAGE` of each new pod that has ended, the message's last line only: that is the sentence.
-said="$(kubectl get pods "${options[@]}" \
-  --selector "app.kubernetes.io/name=flowgate,flowgate.io/model-version=$version" \
-  --output 'go-template={{range .items}}{{$pod := .metadata.name}}{{range .status.containerStatuses}}'\
-'{{with .lastState.terminated}}{{$pod}}{{"\t"}}{{printf "%q" .message}}{{"\n"}}{{end}}{{end}}{{end}}')"
-while IFS=$'\t' read -r pod message; do
-  [[ -n "$pod" ]] || continue
-  message="${message#\"}"
-  message="${message%\"}"
-  message="${message%\\n}"
-  echo "rollout: $pod said: ${message##*\\n}" >&2
-done <<<"$said"
+# The message of a container that has ended is the end of its log. The last line is the sentence.
+message="{.status.containerStatuses[?(@.name==\"flowgate\")]..terminated.message}"
+pods="$(kubectl get pods "${options[@]}" --output name \
+  --selector "app.kubernetes.io/name=flowgate,flowgate.io/model-version=$version")"
+for pod in $pods; do
+  said="$(kubectl get "$pod" "${options[@]}" --output "jsonpath=$message" | tail -n 1)"
+  [[ -z "$said" ]] || echo "rollout: $pod said: $said" >&2
+done
 {
   echo "rollout: version $version does not serve; pods of version $before do"
   echo "rollout: to go back: kubectl rollout undo deployment $deployment${options[*]:+ ${options[*]}}"

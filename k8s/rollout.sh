@@ -58,11 +58,14 @@ if kubectl rollout status deployment "$deployment" "${options[@]}"; then
 fi
 
 # The message of a container that has ended is the end of its log. The last line is the sentence.
-message="{.status.containerStatuses[?(@.name==\"flowgate\")]..terminated.message}"
+message='{{range .status.containerStatuses}}{{with .lastState.terminated}}'
+message+='{{with .message}}{{.}}{{end}}{{end}}{{end}}'
+template="{{range \$key, \$value := .spec.selector.matchLabels}}{{\$key}}={{\$value}},{{end}}"
+own="$(kubectl get deployment "$deployment" "${options[@]}" --output "go-template=$template")"
 pods="$(kubectl get pods "${options[@]}" --output name \
-  --selector "app.kubernetes.io/name=flowgate,flowgate.io/model-version=$version")"
+  --selector "${own}flowgate.io/model-version=$version")"
 for pod in $pods; do
-  said="$(kubectl get "$pod" "${options[@]}" --output "jsonpath=$message" | tail -n 1)"
+  said="$(kubectl get "$pod" "${options[@]}" --output "go-template=$message" | tail -n 1)"
   [[ -z "$said" ]] || echo "rollout: $pod said: $said" >&2
 done
 {

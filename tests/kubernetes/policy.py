@@ -366,7 +366,8 @@ def end_faults(
 
 
 def cache(found: Found) -> list[str]:
-    """The cache is writable, has room for one version beyond its bound, and that is accounted for."""
+    """The cache is writable, has room for one version beyond its bound, and that is accounted for.
+    Temporary files find a place as well."""
     faults = []
     for name, each in deployments(found):
         template = each["spec"]["template"]
@@ -377,6 +378,8 @@ def cache(found: Found) -> list[str]:
         if volume is None:
             faults.append(f"{name}: the cache is nowhere")
             continue
+        if environment(container(template)).get("TMPDIR", "/tmp") not in mounted:
+            faults.append(f"{name}: temporary files have no place")
         (its,) = (one for one in template["spec"]["volumes"] if one["name"] == volume)
         bound = size(settings["bytes_max"])
         if "emptyDir" in its:

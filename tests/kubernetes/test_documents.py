@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import policy
 import yaml
-from manifests import K8S, ROOT, only, render, text_of
+from manifests import K8S, ROOT, container, documents, only, render, text_of
 
 DOCUMENT = ROOT / "docs/kubernetes.md"
 ADAPTER = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
@@ -65,6 +67,24 @@ class Documents(unittest.TestCase):
         for place in told:
             with self.subTest(place):
                 self.assertTrue(text_of(ROOT / place))
+
+    def test_overlays_of_ones_own_are_as_the_document_has_them(self) -> None:
+        blocks = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
+        own = [block for block in blocks if "../flowgate/k8s" in block]
+        self.assertEqual(len(own), 2)
+        for block in own:
+            with tempfile.TemporaryDirectory() as work:
+                home = Path(work).resolve()
+                shutil.copytree(K8S, home / "flowgate/k8s")
+                (home / "mine").mkdir()
+                (home / "mine/kustomization.yaml").write_text(block)
+                found = documents(text_of(home / "mine"))
+            for rule in policy.RULES:
+                self.assertEqual(rule(found), [], rule.__name__)
+            if "namespace" in block:
+                image = container(only(found, "Deployment")["spec"]["template"])["image"]
+                self.assertEqual(image, "registry.example/flowgate:0.1.0")
+                self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
 
     def test_every_overlay_component_and_file_is_told_of(self) -> None:
         text = DOCUMENT.read_text()

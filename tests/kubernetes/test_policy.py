@@ -147,6 +147,9 @@ BREAKS: dict[str, list[Callable[[Found], Any]]] = {
     "cache": [
         lambda f: configured(f, "bytes_max: 2GiB", "bytes_max: 20GiB"),
         lambda f: configured(f, "dir: /var", "dir: /tmp"),
+        lambda f: its(f)["env"].remove({"name": "TMPDIR", "value": "/var/cache/flowgate"}),
+        lambda f: pod(f)["volumes"][1]["emptyDir"].pop("sizeLimit"),
+        lambda f: its(f)["resources"]["limits"].update({"ephemeral-storage": "2Gi"}),
     ],
     "pinned": [
         lambda f: labels(f).update({policy.VERSION: "2"}),

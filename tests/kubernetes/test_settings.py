@@ -110,8 +110,8 @@ class Settings(unittest.TestCase):
         for name, template, _ in pods():
             with self.subTest(name):
                 names = set(environment(container(template)))
-                # For the arguments alone.
-                names -= {"FLOWGATE_CONFIG", "MODEL_VERSION"}
+                # For the arguments alone, and for every program.
+                names -= {"FLOWGATE_CONFIG", "MODEL_VERSION", "TMPDIR"}
                 self.assertEqual(names - known, set())
 
     def test_variables_that_the_comments_promise_are_documented(self) -> None:

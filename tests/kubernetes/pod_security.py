@@ -1,7 +1,7 @@
 """The Pod Security Standards, profile `restricted`, which contains `baseline`.
 
-Each rule is a function from a pod's spec to its faults, in the order of the Kubernetes documentation
-("Pod Security Standards"). What an admission controller would let pass with a warning is a fault too.
+Each rule is a function from a pod's spec to its faults, in the order of the documentation of
+Kubernetes ("Pod Security Standards").
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SAFE_SELINUX_TYPES = {
     "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t",
 }  # fmt: skip
 SAFE_VOLUMES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected",
-    "secret",
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+    "projected", "secret",
 }  # fmt: skip
 HANDLERS = ("httpGet", "tcpSocket")
 

@@ -17,7 +17,6 @@ from manifests import (
     container,
     environment,
     of_kind,
-    pod_template,
     pod_templates,
     title,
 )
@@ -33,24 +32,33 @@ SPARE_SECONDS = 5
 HASHED = re.compile(r"-[0-9a-z]{10}$")
 
 
+def matched(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of a text that has the form."""
+    found = re.fullmatch(pattern, text)
+    assert found, f"{text!r} is not {pattern}"
+    return found.groups()
+
+
 def quantity(text: str | int) -> Fraction:
     """`2`, `100m`, `1Gi` as a number."""
-    units = {"": 1, "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9,
-             "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
-    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text)).groups()
+    units = {"": Fraction(1), "m": Fraction(1, 1000)}
+    units |= {"Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30)}
+    number, unit = matched(r"([0-9.]+)([A-Za-z]*)", str(text))
     return Fraction(number) * units[unit]
 
 
 def size(text: str) -> int:
     """`2GiB` of flowgate's settings, in bytes."""
-    number, unit = re.fullmatch(r"([0-9]+)(MiB|GiB|TiB)", text).groups()
+    number, unit = matched(r"([0-9]+)(MiB|GiB|TiB)", text)
     return int(number) * {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}[unit]
 
 
 def seconds(text: str) -> float:
     """`1m30s`, `500ms` or `60` of flowgate's settings."""
     units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([0-9.]+)([a-z]*)", text))
+    return sum(
+        float(number) * units[unit] for number, unit in re.findall(r"([0-9.]+)([a-z]*)", text)
+    )
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
@@ -83,8 +91,8 @@ def tags(found: Found) -> list[str]:
 
 
 def resources(found: Found) -> list[str]:
-    """Threads follow the limit of CPU, and what may be loaded that of memory, so both are there; and
-    memory is not promised twice."""
+    """Threads follow the limit of CPU, and what may be loaded that of memory, so both are there;
+    and memory is not promised twice."""
     faults = []
     for name, template in pod_templates(found):
         its = container(template).get("resources", {})
@@ -255,7 +263,9 @@ def autoscaler_of(found: Found, deployment: Document) -> Document | None:
 
 def replicas_min(found: Found, deployment: Document) -> int:
     autoscaler = autoscaler_of(found, deployment)
-    return autoscaler["spec"]["minReplicas"] if autoscaler else deployment["spec"].get("replicas", 1)
+    return (
+        autoscaler["spec"]["minReplicas"] if autoscaler else deployment["spec"].get("replicas", 1)
+    )
 
 
 def autoscaling(found: Found) -> list[str]:
@@ -307,7 +317,7 @@ def policy_ports(found: Found) -> list[str]:
 def needed(deployment: Document) -> list[int]:
     """Ports of others that a pod asks."""
     uri = environment(container(deployment["spec"]["template"])).get("MLFLOW_TRACKING_URI")
-    return [53] + ([int(re.fullmatch(r"https?://[\w.-]+:(\d+)", uri)[1])] if uri else [])
+    return [53] + ([int(matched(r"https?://[\w.-]+:(\d+)", uri)[0])] if uri else [])
 
 
 def rolling(found: Found) -> list[str]:

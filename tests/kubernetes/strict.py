@@ -1,9 +1,9 @@
 """Whether an object is one that the API server takes, with every field known.
 
 Kubernetes' own objects are held to the schemas of `kubernetes-validate`, custom ones to those in
-crds/. These were written for this test and know only the fields that the manifests here use, so that
-whatever else is written is refused until it has been looked up. `FLOWGATE_CRDS` names a directory of
-whole CustomResourceDefinitions to use in their place.
+crds/. These were written for this test and know only the fields that the manifests use: whatever
+else is written is refused until it has been looked up. `FLOWGATE_CRDS` names a directory of whole
+CustomResourceDefinitions to use in their place.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def queries() -> list[str]:
 def metrics_query() -> str:
     """Of the adapter's rule, as the adapter fills it in."""
     (rule,) = yaml.safe_load(ADAPTER.read_text())["rules"]["custom"]
-    filled = {"<<.Series>>": re.match(r"\w+", rule["seriesQuery"])[0],
+    filled = {"<<.Series>>": rule["seriesQuery"].split("{")[0],
               "<<.LabelMatchers>>": 'namespace="models",pod=~"a|b"', "<<.GroupBy>>": "pod"
               }  # fmt: skip
     text = rule["metricsQuery"]
@@ -102,6 +102,12 @@ class Documents(unittest.TestCase):
             self.assertIn(row, text)
         self.assertIn(f"`server.shutdown_timeout`, {server['shutdown_timeout'][:-1]} s", text)
         self.assertIn(f"takes {server['request_timeout'][:-1]} s at most", text)
+        # In words.
+        deployment = only(found, "Deployment")["spec"]
+        self.assertEqual(deployment["progressDeadlineSeconds"], 7 * 60)
+        self.assertIn("After seven minutes without progress", text)
+        self.assertEqual(policy.startup_seconds(container(deployment["template"])), 5 * 60)
+        self.assertIn("more than five minutes to fetch and to load", text)
 
     def test_every_metric_exists(self) -> None:
         known = set(re.findall(r"`(flowgate_\w+)`", (ROOT / "docs/metrics.md").read_text()))

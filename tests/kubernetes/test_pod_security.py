@@ -1,4 +1,4 @@
-"""Every pod satisfies the profile `restricted`, and every rule of it can tell a pod that does not."""
+"""Every pod satisfies the profile `restricted`; every rule of it can tell a pod that does not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def bad(rule: str) -> list[Spec]:
     of_pod: dict[str, list[Spec]] = {
         "host_process": [{"windowsOptions": {"hostProcess": True}}],
         "app_armor": [{"appArmorProfile": {"type": "Unconfined"}}],
-        "selinux": [{"seLinuxOptions": {"type": "spc_t"}}, {"seLinuxOptions": {"user": "system_u"}}],
+        "selinux": [
+            {"seLinuxOptions": {"type": "spc_t"}},
+            {"seLinuxOptions": {"user": "system_u"}},
+        ],
         "sysctls": [{"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}],
         "non_root": [{"runAsNonRoot": False}, {"runAsNonRoot": None}],
         "user": [{"runAsUser": 0}],
@@ -59,7 +62,9 @@ def bad(rule: str) -> list[Spec]:
     }
     elsewhere: dict[str, list[tuple[str, Any]]] = {
         "host_namespaces": [("hostNetwork", True), ("hostPID", True), ("hostIPC", True)],
-        "volumes": [("volumes", [{"name": "v", kind: {}}]) for kind in ("hostPath", "nfs", "gitRepo")],
+        "volumes": [
+            ("volumes", [{"name": "v", kind: {}}]) for kind in ("hostPath", "nfs", "gitRepo")
+        ],
     }
     in_container: dict[str, list[tuple[str, Any]]] = {
         "host_ports": [("ports", [{"containerPort": 80, "hostPort": 80}])],

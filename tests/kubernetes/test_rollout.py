@@ -34,7 +34,9 @@ class Rollout(unittest.TestCase):
         stub.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n')
         stub.chmod(0o755)
 
-    def cluster(self, deployment: Document, status: int = 0, pods: list[Document] = []) -> None:
+    def cluster(
+        self, deployment: Document, status: int = 0, pods: tuple[Document, ...] = ()
+    ) -> None:
         (self.home / "deployment.yaml").write_text(yaml.safe_dump(deployment))
         (self.home / "status").write_text(str(status))
         for pod in pods:
@@ -100,12 +102,12 @@ class Rollout(unittest.TestCase):
 
     def test_a_rollout_that_fails_says_what_the_new_pods_said(self) -> None:
         log = '{"level":"ERROR","fields":{"message":"refused"}}\n'
-        pods = [
+        pods = (
             self.pod("flowgate-a", "4", log + SENTENCE + "\n"),
             self.pod("flowgate-b", "4", None),
             self.pod("flowgate-c", "3", "an old pod's words"),
             self.pod("flowgate-d", "4", "the canary's words", "canary"),
-        ]
+        )
         self.cluster(only(render("overlays/pinned"), "Deployment"), status=1, pods=pods)
         ended = self.roll("4", "--namespace", "models")
         self.assertEqual(ended.returncode, 1)

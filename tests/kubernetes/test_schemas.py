@@ -1,4 +1,4 @@
-"""Everything renders, and is what a strict API server takes, of the oldest and the newest version."""
+"""Everything renders, and is what a strict API server takes, of an old and of a new version."""
 
 from __future__ import annotations
 
@@ -77,14 +77,19 @@ class Strictness(unittest.TestCase):
                 self.refused(only(pinned, kind),
                              lambda it: it["spec"].update(selektor={}), "selektor")  # fmt: skip
         deployment = only(pinned, "Deployment")
-        for place in (
-            lambda it: it["spec"]["template"]["spec"],
-            lambda it: it["spec"]["template"]["spec"]["containers"][0],
-            lambda it: it["spec"]["template"]["spec"]["containers"][0]["securityContext"],
-            lambda it: it["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"],
-            lambda it: it["spec"]["strategy"]["rollingUpdate"],
-        ):
-            self.refused(deployment, lambda it, place=place: place(it).update(tpyo=1), "tpyo")
+        one = ["template", "spec", "containers", 0]
+        for path in (
+            ["template", "spec"], one, [*one, "securityContext"],
+            [*one, "readinessProbe", "httpGet"], ["strategy", "rollingUpdate"],
+        ):  # fmt: skip
+
+            def misspell(it: Document, path: list = path) -> None:
+                place = it["spec"]
+                for step in path:
+                    place = place[step]
+                place["tpyo"] = 1
+
+            self.refused(deployment, misspell, "tpyo")
         self.refused(only(pinned, "ServiceAccount"),
                      lambda it: it.update(automountToken=False), "automountToken")  # fmt: skip
 
@@ -105,7 +110,10 @@ class Strictness(unittest.TestCase):
         self.refused(monitor, lambda it: it["spec"][endpoint][0].update(interval=15), "15")
         self.refused(monitor, lambda it: it["spec"].pop("selector"), "selector")
         route = only(render("overlays/canary-gateway"), "HTTPRoute")
-        behind = lambda it: it["spec"]["rules"][0]["backendRefs"][0]  # noqa: E731
+
+        def behind(it: Document) -> Document:
+            return it["spec"]["rules"][0]["backendRefs"][0]
+
         self.refused(route, lambda it: behind(it).update(weigth=1), "weigth")
         self.refused(route, lambda it: behind(it).update(weight="5"), "5")
         rule = only(render("monitoring"), "PrometheusRule")

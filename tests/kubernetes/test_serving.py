@@ -1,9 +1,8 @@
-"""The real server, started as the pods are: probes, requests, metrics, and a version that is broken."""
+"""The real server, started as the pods are: probes, requests, metrics, and broken versions."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import binary
+import policy
 import yaml
 from manifests import (
     K8S,
@@ -42,7 +42,7 @@ class Work(unittest.TestCase):
     def command(
         self, found: list[Document], models: dict[str, Path]
     ) -> tuple[list[str], dict[str, str]]:
-        """Arguments and variables of the pods, with paths of this machine in place of the image's."""
+        """Arguments and variables of the pods, with paths of this machine for the image's."""
         ((_, template),) = pod_templates(found)
         its = container(template)
         served = [each.replace("{{.Name}}", "wine-quality") for each in arguments(its)]
@@ -94,7 +94,7 @@ class Serving(Work):
     def test_what_is_scaled_on_is_among_the_metrics(self) -> None:
         adapter = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
         (rule,) = yaml.safe_load(adapter.read_text())["rules"]["custom"]
-        name, label = re.match(r'(\w+)\{(\w+="\w+"),', rule["seriesQuery"]).groups()
+        name, label = policy.matched(r'(\w+)\{(\w+="\w+"),.*', rule["seriesQuery"])
         scaled = of_kind(render("overlays/pinned", "autoscale-on-queue"), "HorizontalPodAutoscaler")
         (metric,) = (each["pods"]["metric"]["name"] for each in scaled[0]["spec"]["metrics"]
                      if each["type"] == "Pods")  # fmt: skip

@@ -75,6 +75,13 @@ class Flowgate:
             time.sleep(0.05)
         raise AssertionError(f"flowgate has not named its ports:\n{self.log.read_text()}")
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, seconds: float) -> int:
+        """The exit code, once it has ended by itself."""
+        return self._process.wait(seconds)
+
     def ask(
         self, port: str, path: str, body: bytes | None = None, kind: str = "application/json"
     ) -> tuple[int, str]:

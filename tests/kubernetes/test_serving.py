@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -76,6 +78,37 @@ class Serving(Work):
             self.scores(server, "http")
             self.assertNotIn('"level":"WARN"', server.log.read_text())
 
+    def test_a_runtime_of_kserve_serves_each_format_that_it_claims(self) -> None:
+        formats = only(render("kserve"), "ClusterServingRuntime")["spec"]["supportedModelFormats"]
+        # The format `mlflow` is what the test above serves.
+        self.assertEqual({each["name"] for each in formats}, {"mlflow", "onnx"})
+        bare = self.work / "bare"
+        bare.mkdir()
+        shutil.copy(WINE / "1/model.onnx", bare)
+        with self.start(render("kserve"), {"/mnt/models": bare}) as server:
+            example = json.loads((WINE / "1/serving_input_example.json").read_text())
+            rows = example["dataframe_split"]["data"]
+            status, text = server.ask("http", "/invocations", json.dumps({"inputs": rows}).encode())
+        self.assertEqual(status, 200, text)
+        self.assertEqual(len(json.loads(text)["predictions"]["quality"]), len(rows))
+
+    def test_an_end_is_as_the_document_tells_it(self) -> None:
+        found = render("overlays/local")
+        served, variables = self.command(found, {"/models": ROOT / "models"})
+        # In the place of 10 s.
+        variables["FLOWGATE_LAME_DUCK"] = "2s"
+        with binary.Flowgate(served, variables, self.work / "flowgate.txt") as server:
+            start = time.monotonic()
+            server.signal(signal.SIGTERM)
+            while server.ask("admin", "/ready")[0] == 200:
+                self.assertLess(time.monotonic() - start, 2)
+            self.assertEqual(server.ask("admin", "/ready")[0], 503)
+            self.assertEqual(server.ask("admin", "/live")[0], 200)
+            self.scores(server, "http")
+            self.assertLess(time.monotonic() - start, 2, "too slow to tell")
+            self.assertEqual(server.ended(30), 0)
+            self.assertGreater(time.monotonic() - start, 2)
+
     def probed(self, found: list[Document], server: binary.Flowgate) -> None:
         ((_, template),) = pod_templates(found)
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -143,13 +176,9 @@ class Gate(Work):
         mlmodel.write_text(mlmodel.read_text().replace("  onnx:\n", "  sklearn:\n", 1))
         self.assertIn("onnx", self.refused(model, "2").lower())
 
-    def test_a_bare_graph(self) -> None:
-        """Which is why the runtime of KServe does not claim the format `onnx`."""
-        (self.work / "bare/1").mkdir(parents=True)
-        shutil.copy(WINE / "1/model.onnx", self.work / "bare/1")
-        self.assertIn("MLmodel", self.refused(self.work / "bare", "1"))
-        formats = only(render("kserve"), "ClusterServingRuntime")["spec"]["supportedModelFormats"]
-        self.assertEqual({each["name"] for each in formats}, {"mlflow"})
+    def test_a_directory_without_a_model(self) -> None:
+        (self.work / "empty/1").mkdir(parents=True)
+        self.assertIn("holds no model", self.refused(self.work / "empty", "1"))
 
 
 if __name__ == "__main__":

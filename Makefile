@@ -12,8 +12,8 @@ VENV := target/mlflow-venv
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help setup build run test test-rust test-mlflow test-prometheus lint doc bench bench-micro \
-  bench-servers references clean
+.PHONY: help setup build run test test-rust test-mlflow test-prometheus test-kubernetes lint doc \
+  bench bench-micro bench-servers references clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,7 +27,7 @@ build: setup ## The release binary
 run: build ## Serve the wine model on 127.0.0.1:8080
 	$(TARGET)/release/flowgate serve models/wine-quality --host 127.0.0.1 --port 8080
 
-test: lint doc test-rust test-mlflow test-prometheus ## Everything that the CI checks
+test: lint doc test-rust test-mlflow test-prometheus test-kubernetes ## Everything that the CI checks
 
 test-rust: setup ## Unit, conformance, bad-input and tidy tests, with both engines
 ifeq ($(NEXTEST),yes)
@@ -64,6 +64,17 @@ test-prometheus: setup ## What a real Prometheus sees, and its alerts (skip: FLO
 	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
 	  $(VENV)/bin/python -m unittest discover tests/prometheus; \
 	  $(VENV)/bin/python tests/prometheus/observe.py; \
+	fi
+
+test-kubernetes: setup ## The manifests, and flowgate as they start it (skip: FLOWGATE_SKIP_KUBERNETES=1)
+	@if [ "$${FLOWGATE_SKIP_KUBERNETES:-}" = 1 ]; then \
+	  echo "test-kubernetes: skipped, FLOWGATE_SKIP_KUBERNETES=1"; \
+	else \
+	  cargo build --locked --features $(FEATURES); \
+	  scripts/kubernetes-venv.sh; \
+	  scripts/prometheus.sh; \
+	  export FLOWGATE_BIN="$${FLOWGATE_BIN:-$(TARGET)/debug/flowgate}"; \
+	  target/kubernetes-venv/bin/python -m unittest discover tests/kubernetes; \
 	fi
 
 lint: ## Format, clippy with each choice of engines, licences

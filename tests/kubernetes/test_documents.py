@@ -1,0 +1,176 @@
+"""What the documents tell to type is there, and what they ask of Prometheus exists."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import policy
+import yaml
+from manifests import K8S, ROOT, container, documents, only, render, text_of
+
+DOCUMENT = ROOT / "docs/kubernetes.md"
+ADAPTER = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
+
+
+def promtool(*words: str) -> str:
+    """From where scripts/prometheus.sh puts it."""
+    ran = subprocess.run(
+        [str(ROOT / "target/prometheus/promtool"), *words], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def queries() -> list[str]:
+    """Those of the blocks of PromQL: one begins at a comment, an empty line or at no indent."""
+    blocks = re.findall(r"^```promql\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
+    plain = re.sub(r"^#.*\n", "", "\n".join(blocks), flags=re.M)
+    return [one for one in re.split(r"\n(?=[a-z])", plain) if one.strip()]
+
+
+def metrics_query() -> str:
+    """Of the adapter's rule, as the adapter fills it in."""
+    (rule,) = yaml.safe_load(ADAPTER.read_text())["rules"]["custom"]
+    filled = {"<<.Series>>": rule["seriesQuery"].split("{")[0],
+              "<<.LabelMatchers>>": 'namespace="models",pod=~"a|b"', "<<.GroupBy>>": "pod"
+              }  # fmt: skip
+    text = rule["metricsQuery"]
+    for mark, value in filled.items():
+        text = text.replace(mark, value)
+    return text
+
+
+class Documents(unittest.TestCase):
+    def test_places_that_are_named_are_there(self) -> None:
+        for path in (DOCUMENT, K8S / "README.md", ROOT / "README.md", ROOT / "docs/operations.md"):
+            text = path.read_text()
+            for place in re.findall(r"\b((?:k8s|tests/kubernetes)/[\w./-]*\w)", text):
+                with self.subTest(path.name, place=place):
+                    self.assertTrue((ROOT / place).exists())
+            inside = r"`((?:overlays|components|base|kserve|monitoring)/[\w./-]*)`"
+            if path != ROOT / "README.md":
+                for place in re.findall(inside, text):
+                    with self.subTest(path.name, place=place):
+                        self.assertTrue((K8S / place).exists())
+
+    def test_what_is_applied_can_be_rendered(self) -> None:
+        told = set(re.findall(r"-k (k8s/[\w/-]+)", DOCUMENT.read_text()))
+        self.assertGreaterEqual(len(told), 6)
+        for place in told:
+            with self.subTest(place):
+                self.assertTrue(text_of(ROOT / place))
+
+    def test_overlays_of_ones_own_are_as_the_document_has_them(self) -> None:
+        blocks = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
+        own = [block for block in blocks if "../flowgate/k8s" in block]
+        self.assertEqual(len(own), 2)
+        for block in own:
+            with tempfile.TemporaryDirectory() as work:
+                home = Path(work).resolve()
+                shutil.copytree(K8S, home / "flowgate/k8s")
+                (home / "mine").mkdir()
+                (home / "mine/kustomization.yaml").write_text(block)
+                found = documents(text_of(home / "mine"))
+            for rule in policy.RULES:
+                self.assertEqual(rule(found), [], rule.__name__)
+            if "namespace" in block:
+                image = container(only(found, "Deployment")["spec"]["template"])["image"]
+                self.assertEqual(image, "registry.example/flowgate:0.1.0")
+                self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
+
+    def test_every_overlay_component_and_file_is_told_of(self) -> None:
+        text = DOCUMENT.read_text()
+        for path in [*(K8S / "overlays").iterdir(), *(K8S / "components").iterdir()]:
+            self.assertIn(path.name, text)
+
+    def test_the_times_of_an_end_are_those_of_the_manifests(self) -> None:
+        found = render("overlays/pinned")
+        server = yaml.safe_load(only(found, "ConfigMap")["data"]["flowgate.yaml"])["server"]
+        spec = only(found, "Deployment")["spec"]["template"]["spec"]
+        lame, shutdown = (int(server[key][:-1]) for key in ("lame_duck", "shutdown_timeout"))
+        text = DOCUMENT.read_text()
+        for row in (f"| 0 to {lame} |", f"| {lame} to {lame + shutdown} |",
+                    f"| {spec['terminationGracePeriodSeconds']} |"):  # fmt: skip
+            self.assertIn(row, text)
+        self.assertIn(f"`server.shutdown_timeout`, {server['shutdown_timeout'][:-1]} s", text)
+        self.assertIn(f"takes {server['request_timeout'][:-1]} s at most", text)
+        # In words.
+        deployment = only(found, "Deployment")["spec"]
+        self.assertEqual(deployment["progressDeadlineSeconds"], 7 * 60)
+        self.assertIn("After seven minutes without progress", text)
+        self.assertEqual(policy.startup_seconds(container(deployment["template"])), 5 * 60)
+        self.assertIn("more than five minutes to fetch and to load", text)
+
+    def test_every_metric_exists(self) -> None:
+        known = set(re.findall(r"`(flowgate_\w+)`", (ROOT / "docs/metrics.md").read_text()))
+        rules = yaml.safe_load((K8S / "monitoring/rules/flowgate.rules.yml").read_text())
+        known |= {rule["record"] for group in rules["groups"] for rule in group["rules"]
+                  if "record" in rule}  # fmt: skip
+        for query in [*queries(), metrics_query()]:
+            names = re.findall(r"\bflowgate[_:][\w:]+", query)
+            self.assertTrue(names, query)
+            for name in names:
+                self.assertTrue({name, re.sub(r"_(bucket|count|sum)$", "", name)} & known, name)
+
+
+class Queries(unittest.TestCase):
+    """What Prometheus makes of them."""
+
+    def check(self, document: dict, *words: str) -> None:
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "rules.yml"
+            path.write_text(yaml.safe_dump(document))
+            promtool(*words, str(path))
+
+    def test_prometheus_can_read_those_of_the_document(self) -> None:
+        found = queries()
+        self.assertEqual(len(found), 8)
+        rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]
+        self.check({"groups": [{"name": "document", "rules": rules}]}, "check", "rules")
+
+    def values(self, series: dict[str, str], query: str) -> list[dict]:
+        return [{
+            "interval": "15s",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [{"expr": query, "eval_time": "10m", "exp_samples": []}],
+        }]  # fmt: skip
+
+    def test_the_metric_of_the_autoscaler_is_how_many_requests_wait(self) -> None:
+        stage = 'flowgate_stage_duration_seconds_sum{namespace="models",model="m",version="1"'
+        # Three requests waiting all the time make three seconds of wait a second.
+        tests = self.values({
+            stage + ',stage="queue",pod="a"}': "0+45x60",
+            stage + ',stage="queue",pod="b"}': "0x60",
+            stage + ',stage="execute",pod="a"}': "0+30x60",
+        }, metrics_query())  # fmt: skip
+        tests[0]["promql_expr_test"][0]["exp_samples"] = [
+            {"labels": '{pod="a"}', "value": 3}, {"labels": '{pod="b"}', "value": 0},
+        ]  # fmt: skip
+        self.check({"tests": tests}, "test", "rules")
+
+    def test_the_processor_time_of_a_row_is_told_by_version(self) -> None:
+        (query,) = (each for each in queries() if "process_cpu_seconds_total" in each)
+        info = 'flowgate_model_version_info{namespace="n",model="wine-quality"'
+        rows = 'flowgate_rows_total{namespace="n",model="wine-quality"'
+        series = {}
+        for pod, version, cpu, count in (("a", "3", 15, 30), ("b", "3", 15, 30), ("c", "4", 6, 3)):
+            series[f'process_cpu_seconds_total{{namespace="n",pod="{pod}"}}'] = f"0+{cpu}x60"
+            series[f'{info},pod="{pod}",version="{version}"}}'] = "1x60"
+            series[f'{rows},pod="{pod}",version="{version}"}}'] = f"0+{count}x60"
+        tests = self.values(series, query)
+        tests[0]["promql_expr_test"][0]["exp_samples"] = [
+            {"labels": '{version="3"}', "value": 0.5}, {"labels": '{version="4"}', "value": 2},
+        ]  # fmt: skip
+        self.check({"tests": tests}, "test", "rules")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -163,6 +163,18 @@ fn variables_that_kubernetes_sets_for_a_service_named_flowgate_are_ignored() {
 }
 
 #[test]
+fn the_lame_duck_is_on_its_own_where_senders_hear_late() {
+    let pod = [("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
+    let lame_duck = |sources: &Sources| Config::check(sources).unwrap().server.lame_duck;
+    assert_eq!(lame_duck(&merge([], [], "")), Duration::ZERO);
+    assert_eq!(lame_duck(&merge([], pod, "")), Duration::from_secs(10));
+    assert_eq!(lame_duck(&merge([], pod, "server: {lame_duck: 0}")), Duration::ZERO);
+    assert_eq!(lame_duck(&merge([("lame-duck", "1m")], [], "")), Duration::from_mins(1));
+    let place = "server.lame_duck (flag --lame-duck): expected `auto` or a time";
+    assert!(faults(&merge([("lame-duck", "long")], [], "")).concat().starts_with(place));
+}
+
+#[test]
 fn every_fault_is_reported_at_once_with_its_place() {
     let file = "
 server:

@@ -8,13 +8,13 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use sysinfo::System;
 
 use crate::backend::LibrarySearch;
 use crate::batch::{Lane, LaneChoice, PoolOptions, QueueLimits};
 use crate::model::ModelName;
 use crate::servable::BatchOptions;
 use crate::server::{AdminOptions, ServerOptions};
+use crate::telemetry::ProcessMemory;
 use crate::wire::invocations::RecordShape;
 
 use crate::config::checked::{
@@ -384,14 +384,10 @@ fn batch_rows_max(text: &str) -> Option<Option<usize>> {
     if text == "auto" { Some(None) } else { parse::number(text, 1, COUNT_MAX).map(Some) }
 }
 
-/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's;
-/// 2 GiB where nobody knows.
+/// Memory that the process may use, in bytes; 2 GiB where nobody knows.
 fn memory_bytes() -> usize {
-    let Ok(mut system) = System::new() else { return 2 << 30 };
-    system.refresh_memory();
-    let machine = system.total_memory();
-    let limit = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
-    usize::try_from(limit).unwrap_or(usize::MAX)
+    let max = ProcessMemory::read().max.unwrap_or(2 << 30);
+    usize::try_from(max).unwrap_or(usize::MAX)
 }
 
 /// Cores that the process may use: the cgroup's CPU quota (v1 or v2) and the affinity mask count.

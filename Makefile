@@ -12,8 +12,16 @@ VENV := target/mlflow-venv
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
+# `make DOCKER=podman image` works as well.
+DOCKER ?= docker
+IMAGE ?= flowgate
+TAG ?= dev
+DEMO_TAG ?= demo
+# More for `docker build`: --platform, --network, pinned bases (docs/image.md).
+IMAGE_BUILD ?=
+
 .PHONY: help setup build run test test-rust test-mlflow test-prometheus lint doc bench bench-micro \
-  bench-servers references clean
+  bench-servers references image test-image clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -97,6 +105,24 @@ references: setup ## Write the sample models' drift references, from their train
 	  $(TARGET)/debug/flowgate profile target/train/"$$(basename "$$(dirname "$$version")")".* \
 	    --model "$$version" --log-level warn; \
 	done
+
+# What the image says of itself comes from the commit, not from the clock or the machine.
+image: ## The container images flowgate:dev and flowgate:demo (IMAGE, TAG, DOCKER)
+	@revision=$$(git rev-parse HEAD); \
+	created=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd); \
+	for target in flowgate demo; do \
+	  tag=$(TAG); if [ $$target = demo ]; then tag=$(DEMO_TAG); fi; \
+	  DOCKER_BUILDKIT=1 $(DOCKER) build $(IMAGE_BUILD) --target $$target --tag $(IMAGE):$$tag \
+	    --build-arg FLOWGATE_GIT_SHA=$$revision --build-arg CREATED=$$created \
+	    --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1) .; \
+	done
+
+test-image: ## Run the built image as a careful operator does (skip: FLOWGATE_SKIP_IMAGE=1)
+	@if [ "$${FLOWGATE_SKIP_IMAGE:-}" != 1 ]; then scripts/mlflow-venv.sh; fi
+	@DOCKER=$(DOCKER) IMAGE=$(IMAGE) TAG=$(TAG) DEMO_TAG=$(DEMO_TAG) \
+	  $(if $(filter 1,$(FLOWGATE_SKIP_IMAGE)),$(or $(PYTHON),python3),$(VENV)/bin/python) \
+	  tests/image/smoke.py
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

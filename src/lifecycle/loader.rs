@@ -171,14 +171,18 @@ impl Loader {
                 return Err(Refused::for_good(at, &cause));
             }
         }
-        // A model that serves must not be put at risk by its next version. Memory may be free a
-        // little later.
-        if order.beside.is_some() {
-            room::check(&dir).map_err(|cause| Refused {
-                at,
-                cause: cause.to_string(),
-                is_transient: true,
-            })?;
+        match (room::check(&dir), &order.beside) {
+            (Ok(()), _) => {}
+            // A model that serves must not be put at risk by its next version. Memory may be free
+            // a little later.
+            (Err(cause), Some(_)) => {
+                return Err(Refused { at, cause: cause.to_string(), is_transient: true });
+            }
+            // The estimate is an upper one and there is nothing to be put at risk: what comes of
+            // it shows, and if it is that the system ends the process, this was why.
+            (Err(cause), None) => {
+                tracing::warn!(model = %order.model, %cause, "there may not be enough memory");
+            }
         }
 
         let at = VersionState::Loading;

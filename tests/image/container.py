@@ -90,6 +90,18 @@ class Container:
             time.sleep(0.002)
         raise AssertionError(f"not ready after {READY_SECONDS} s: {self.logs()}")
 
+    def wait_until_ready_or_ended(self) -> str:
+        """What became of it, in words."""
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
+            state = self.state()
+            if not state["Running"]:
+                return f"exit code {state['ExitCode']}"
+            if is_ready(self.port(8082)):
+                return "ready"
+            time.sleep(0.1)
+        raise AssertionError(f"neither ready nor ended after {READY_SECONDS} s: {self.logs()}")
+
     def wait_until_ended(self) -> int:
         """The exit code."""
         return int(docker("wait", self.id).stdout)

@@ -48,9 +48,18 @@ def dense(directory: Path, mebibytes: int) -> Path:
     width = 1024
     weights = np.zeros((width, mebibytes * 256), dtype=np.float32)
     product = helper.make_node("MatMul", ["x", "weights"], ["wide"])
-    least = helper.make_node("ReduceMax", ["wide"], ["y"], axes=[1], keepdims=1)
+    most = helper.make_node("ReduceMax", ["wide"], ["y"], axes=[1], keepdims=1)
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 1])
     held = [numpy_helper.from_array(weights, "weights")]
-    graph = helper.make_graph([product, least], "dense", [x], [y], held)
+    graph = helper.make_graph([product, most], "dense", [x], [y], held)
     return write(directory, graph, FLOAT % width)
+
+
+def promote(folder: Path, version: int) -> None:
+    """Has this version of a model's folder serve."""
+    new = folder / "registry.yaml.new"
+    new.write_text(f"stages: {{Production: {version}}}\n")
+    new.chmod(0o644)
+    folder.chmod(0o755)
+    new.rename(folder / "registry.yaml")

@@ -223,7 +223,7 @@ class Running(unittest.TestCase):
         options += [
             "--env", "FLOWGATE_EXIT_ON_ERROR=false", "--health-start-period", "1s",
             "--env", "MLFLOW_TRACKING_URI=http://127.0.0.1:9",
-            "--tmpfs", "/var/cache/flowgate:mode=1777",
+            "--tmpfs", "/var/cache/flowgate:uid=65532",
         ]  # fmt: skip
         with Container("serve", "/model", "models:/absent@champion", options=options) as container:
             self.until_health(container, "unhealthy")

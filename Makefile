@@ -108,7 +108,7 @@ references: setup ## Write the sample models' drift references, from their train
 
 # What the image says of itself comes from the commit, not from the clock or the machine.
 image: ## The container images flowgate:dev and flowgate:demo (IMAGE, TAG, DOCKER)
-	@revision=$$(git rev-parse HEAD); \
+	@revision=$$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty); \
 	created=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd); \
 	for target in flowgate demo; do \
 	  tag=$(TAG); if [ $$target = demo ]; then tag=$(DEMO_TAG); fi; \
@@ -119,10 +119,13 @@ image: ## The container images flowgate:dev and flowgate:demo (IMAGE, TAG, DOCKE
 	done
 
 test-image: ## Run the built image as a careful operator does (skip: FLOWGATE_SKIP_IMAGE=1)
-	@if [ "$${FLOWGATE_SKIP_IMAGE:-}" != 1 ]; then scripts/mlflow-venv.sh; fi
-	@DOCKER=$(DOCKER) IMAGE=$(IMAGE) TAG=$(TAG) DEMO_TAG=$(DEMO_TAG) \
-	  $(if $(filter 1,$(FLOWGATE_SKIP_IMAGE)),$(or $(PYTHON),python3),$(VENV)/bin/python) \
-	  tests/image/smoke.py
+	@if [ "$${FLOWGATE_SKIP_IMAGE:-}" = 1 ]; then \
+	  echo "test-image: skipped, FLOWGATE_SKIP_IMAGE=1"; \
+	else \
+	  scripts/mlflow-venv.sh; \
+	  export DOCKER=$(DOCKER) IMAGE=$(IMAGE) TAG=$(TAG) DEMO_TAG=$(DEMO_TAG); \
+	  $(VENV)/bin/python tests/image/smoke.py; \
+	fi
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

@@ -26,21 +26,22 @@ COPY src src
 COPY LICENSE ./
 # `flowgate_build_info` tells it.
 ARG FLOWGATE_GIT_SHA=
-ARG SOURCE_DATE_EPOCH=0
 # Paths of the build stay out of the binary. The touch has Cargo compile this crate although its
-# files may be older than what another commit left in the cache.
+# files may be older than what another commit left in the cache; the commit's time is none of its
+# business, or it would compile everything that looks at SOURCE_DATE_EPOCH anew at each commit.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     export RUSTFLAGS="--remap-path-prefix=/usr/local/cargo/registry/src=/cargo \
 --remap-path-prefix=/src=/flowgate" \
            CFLAGS="-ffile-prefix-map=/usr/local/cargo/registry/src=/cargo \
 -ffile-prefix-map=/src=/flowgate" \
-           FLOWGATE_GIT_SHA="${FLOWGATE_GIT_SHA}" && \
+           SOURCE_DATE_EPOCH=0 FLOWGATE_GIT_SHA="${FLOWGATE_GIT_SHA}" && \
     touch src/lib.rs src/main.rs && \
     cargo build --release --locked --features tract && \
     install -D target/release/flowgate /out/usr/local/bin/flowgate && \
-    install -D -m 644 LICENSE /out/usr/share/doc/flowgate/LICENSE && \
-    find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
+    install -D -m 644 LICENSE /out/usr/share/doc/flowgate/LICENSE
+ARG SOURCE_DATE_EPOCH=0
+RUN find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
 
 # --- The root file system: files of Debian packages, listed for scanners as distroless does ------
 FROM ${DEBIAN_IMAGE} AS packages

@@ -211,6 +211,10 @@ class Running(unittest.TestCase):
                 answer = container.ask("POST", f"/invocations/{name}", example.read_bytes())
                 self.assertEqual(answer.status, 200, answer.body)
             self.note_memory("demo, three models", container)
+            metrics = container.ask("GET", "/metrics", inner=8082).body.decode()
+            label = "org.opencontainers.image.revision"
+            revision = docker("inspect", "--format", f'{{{{index .Config.Labels "{label}"}}}}', DEMO)
+            self.assertIn(f'commit="{revision.stdout.strip()}"', metrics)
 
     def test_it_becomes_healthy_and_is_asked_without_a_shell(self) -> None:
         options = ["--health-interval", "1s", *mount(WINE, "/model")]

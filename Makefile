@@ -12,8 +12,16 @@ VENV := target/mlflow-venv
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 
+# `make DOCKER=podman image` works as well.
+DOCKER ?= docker
+IMAGE ?= flowgate
+TAG ?= dev
+DEMO_TAG ?= demo
+# More for `docker build`: --platform, --network, pinned bases (docs/image.md).
+IMAGE_BUILD ?=
+
 .PHONY: help setup build run test test-rust test-mlflow test-prometheus test-kubernetes lint doc \
-  bench bench-micro bench-servers references clean
+  bench bench-micro bench-servers references image test-image clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -108,6 +116,28 @@ references: setup ## Write the sample models' drift references, from their train
 	  $(TARGET)/debug/flowgate profile target/train/"$$(basename "$$(dirname "$$version")")".* \
 	    --model "$$version" --log-level warn; \
 	done
+
+# What the image says of itself comes from the commit, not from the clock or the machine.
+image: ## The container images flowgate:dev and flowgate:demo (IMAGE, TAG, DOCKER)
+	@revision=$$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty); \
+	seconds=$$(git log -1 --format=%ct); \
+	moment=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd); \
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1); \
+	for goal in flowgate:$(TAG) demo:$(DEMO_TAG); do \
+	  DOCKER_BUILDKIT=1 $(DOCKER) build $(IMAGE_BUILD) \
+	    --build-arg FLOWGATE_GIT_SHA=$$revision --build-arg SOURCE_DATE_EPOCH=$$seconds \
+	    --build-arg CREATED=$$moment --build-arg VERSION=$$version \
+	    --target $${goal%%:*} --tag $(IMAGE):$${goal#*:} .; \
+	done
+
+test-image: ## Run the built image as a careful operator does (skip: FLOWGATE_SKIP_IMAGE=1)
+	@if [ "$${FLOWGATE_SKIP_IMAGE:-}" = 1 ]; then \
+	  echo "test-image: skipped, FLOWGATE_SKIP_IMAGE=1"; \
+	else \
+	  scripts/mlflow-venv.sh; \
+	  export DOCKER=$(DOCKER) IMAGE=$(IMAGE) TAG=$(TAG) DEMO_TAG=$(DEMO_TAG); \
+	  $(VENV)/bin/python tests/image/smoke.py; \
+	fi
 
 clean: ## Remove what was built, the library and the virtual environment too
 	cargo clean

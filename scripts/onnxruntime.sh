@@ -51,9 +51,12 @@ import pathlib, sys, zipfile
 work = pathlib.Path(sys.argv[1])
 (wheel,) = work.glob("*.whl")
 with zipfile.ZipFile(wheel) as archive:
-    archive.extract(sys.argv[2], work)
+    for name in (sys.argv[2], "onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"):
+        archive.extract(name, work)
 PYTHON
 
+# Whoever passes the library on passes these on with it.
+mv "$work/onnxruntime/LICENSE" "$work/onnxruntime/ThirdPartyNotices.txt" "$directory/"
 chmod 755 "$work/onnxruntime/capi/$name"
 mv "$work/onnxruntime/capi/$name" "$directory/$name"
 echo "$directory/$name"

@@ -8,6 +8,8 @@ mod concerns;
 mod documents;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/image.rs"]
+mod image;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -77,6 +79,17 @@ fn every_link_of_the_documents_leads_somewhere() {
         .filter(|(path, _)| source::is_a(path, "md"))
         .flat_map(|(path, text)| documents::broken_links(path, text))
         .collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn the_image_agrees_with_toolchain_and_settings() {
+    let texts = source::texts();
+    let text = |name: &str| {
+        let found = texts.iter().find(|(path, _)| path == name);
+        &found.unwrap_or_else(|| panic!("{name} is there")).1
+    };
+    let faults = image::faults(text("Dockerfile"), text("rust-toolchain.toml"));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 

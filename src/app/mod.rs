@@ -3,6 +3,7 @@
 
 mod log;
 mod models;
+mod probe;
 mod promote;
 mod registry;
 mod score;
@@ -63,7 +64,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
-    let Invocation { command, flags, models, config, files, reference, promotion } = invocation;
+    let Invocation { command, flags, models, config, files, reference, promotion, question } =
+        invocation;
     let file = match config.or_else(|| environment.config_file()) {
         Some(path) => Some(read_file(&path).map_err(|error| {
             Failure::Usage(format!("cannot read the configuration file: {error}"))
@@ -75,6 +77,9 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     if command == Command::Config {
         say(to_yaml(&sources, &config).trim_end());
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(question) = question {
+        return probe::probe(&config, question);
     }
     start_log(config.log);
     for sentence in misspelt_variables(&environment) {
@@ -96,7 +101,7 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     match command {
         Command::Check => check(&config, &environment),
         Command::Predict => score::score(&config, &environment, files),
-        Command::Serve | Command::Config | Command::Promote | Command::Profile => {
+        Command::Serve | Command::Config | Command::Promote | Command::Profile | Command::Probe => {
             serve::serve(&config, &environment)
         }
     }

@@ -28,6 +28,30 @@ pub struct Invocation {
     pub reference: Option<ReferenceTarget>,
     /// What `promote` alone has; `None` for others.
     pub promotion: Option<Promotion>,
+    /// What `probe` alone has; `None` for others.
+    pub question: Option<Question>,
+}
+
+/// What a running server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it is to be sent requests.
+    Ready,
+    /// Whether it can answer at all.
+    Live,
+}
+
+impl Question {
+    const ALL: [Self; 2] = [Self::Ready, Self::Live];
+
+    /// The question as an adjective, which is its path on the admin port as well.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Live => "live",
+        }
+    }
 }
 
 /// A stage or an alias for a version.
@@ -48,6 +72,7 @@ pub enum Command {
     Promote,
     Check,
     Config,
+    Probe,
 }
 
 const COMMANDS: &[(&str, Command, &str)] = &[
@@ -57,6 +82,7 @@ const COMMANDS: &[(&str, Command, &str)] = &[
     ("promote", Command::Promote, "Give a stage or an alias to a version, so that it serves"),
     ("check", Command::Check, "Load and warm up models, print a verdict for each, and end"),
     ("config", Command::Config, "Print the effective configuration, ready for --config"),
+    ("probe", Command::Probe, "Ask the server of this configuration whether it is ready, and end"),
 ];
 
 const MODELS_HELP: &str = "A model directory, one model's folder of a directory registry, a \
@@ -91,11 +117,14 @@ pub fn parse_command(
             ..files(matches, "input-path")
         },
         Command::Profile => files(matches, "data"),
-        Command::Serve | Command::Promote | Command::Check | Command::Config => Files::default(),
+        Command::Serve | Command::Promote | Command::Check | Command::Config | Command::Probe => {
+            Files::default()
+        }
     };
     let reference = (command == Command::Profile).then(|| reference(matches));
     let promotion = (command == Command::Promote).then(|| promotion(matches));
-    Ok(Invocation { command, flags, models, config, files, reference, promotion })
+    let question = (command == Command::Probe).then(|| question(matches));
+    Ok(Invocation { command, flags, models, config, files, reference, promotion, question })
 }
 
 /// A flag's text; `None` where it was not given, or where the command has no such flag.
@@ -143,11 +172,18 @@ fn promotion(matches: &ArgMatches) -> Promotion {
     }
 }
 
+fn question(matches: &ArgMatches) -> Question {
+    let name = text(matches, "question").expect("it has a default");
+    let mut known = Question::ALL.into_iter();
+    known.find(|one| one.name() == name).expect("clap knows the questions")
+}
+
 fn command_line() -> clap::Command {
     let commands = COMMANDS.iter().map(|(name, command, about)| match command {
         Command::Predict => predict(bare(name, about)),
         Command::Profile => profile(bare(name, about)),
         Command::Promote => promote(bare(name, about)),
+        Command::Probe => probe(bare(name, about)),
         Command::Serve | Command::Check | Command::Config => subcommand(bare(name, about)),
     });
     clap::Command::new("flowgate")
@@ -271,6 +307,24 @@ fn promote(bare: clap::Command) -> clap::Command {
     .args(settings_of(concerns_promote))
 }
 
+fn probe(bare: clap::Command) -> clap::Command {
+    bare.arg(
+        Arg::new("question")
+            .value_name("QUESTION")
+            .value_parser(PossibleValuesParser::new(Question::ALL.map(Question::name)))
+            .default_value(Question::Ready.name())
+            .help("`ready`: is it to be sent requests? `live`: can it answer at all?"),
+    )
+    .args(settings_of(concerns_probe))
+}
+
+/// Settings that tell where a server of this configuration listens.
+fn concerns_probe(setting: &Setting) -> bool {
+    [&setting::HOST, &setting::PORT, &setting::ADMIN_HOST, &setting::ADMIN_PORT]
+        .iter()
+        .any(|one| one.key == setting.key)
+}
+
 /// Settings that tell where a registry is.
 fn concerns_promote(setting: &Setting) -> bool {
     let single = [setting::TRACKING_URI.key, setting::REGISTRY_URI.key];
@@ -338,6 +392,19 @@ mod tests {
             "wine 2 --alias a --port 1",
         ] {
             assert!(promotion(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_probe_asks_whether_the_server_is_ready_unless_told_otherwise() {
+        let asked = |line: &str| {
+            parse_command(format!("flowgate probe {line}").split_whitespace())
+                .map(|i| (i.question.unwrap(), i.flags.get("admin-port").cloned()))
+        };
+        assert_eq!(asked("").unwrap(), (Question::Ready, None));
+        assert_eq!(asked("live --admin-port 9").unwrap(), (Question::Live, Some("9".to_owned())));
+        for bad in ["well", "ready live", "--cache-dir off", "ready --timeout 1"] {
+            assert!(asked(bad).is_err(), "{bad}");
         }
     }
 

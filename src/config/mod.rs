@@ -21,7 +21,7 @@ pub use checked::{
     Config, Level, LogFormat, LogOptions, ModelConfig, OnnxRuntimeOptions, RegistryOptions,
     StartOptions,
 };
-pub use cli::{Command, Invocation, Promotion, parse_command};
+pub use cli::{Command, Invocation, Promotion, Question, parse_command};
 pub use credentials::CredentialsError;
 pub use env::Environment;
 pub use fault::{Fault, Faults};

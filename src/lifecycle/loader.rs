@@ -171,15 +171,7 @@ impl Loader {
                 return Err(Refused::for_good(at, &cause));
             }
         }
-        // A model that serves must not be put at risk by its next version. Memory may be free a
-        // little later.
-        if order.beside.is_some() {
-            room::check(&dir).map_err(|cause| Refused {
-                at,
-                cause: cause.to_string(),
-                is_transient: true,
-            })?;
-        }
+        find_room(order, &dir)?;
 
         let at = VersionState::Loading;
         enter(at, entered)?;
@@ -236,6 +228,21 @@ impl Loader {
             }
         })
     }
+}
+
+/// Whether the version may take the memory that it may need.
+fn find_room(order: &Order, dir: &ModelDir) -> Result<(), Refused> {
+    let Err(cause) = room::check(dir) else { return Ok(()) };
+    if order.beside.is_some() {
+        // A model that serves must not be put at risk by its next version. Memory may be free a
+        // little later.
+        let at = VersionState::Verifying;
+        return Err(Refused { at, cause: cause.to_string(), is_transient: true });
+    }
+    // The estimate is an upper one, and nothing is put at risk. If what comes of it is that the
+    // system ends the process, this was why.
+    tracing::warn!(model = %order.model, %cause, "there may not be enough memory");
+    Ok(())
 }
 
 fn unwanted(at: VersionState) -> Refused {

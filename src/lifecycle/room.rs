@@ -5,9 +5,9 @@
 //! held against what is left. Where nobody knows what is left, nothing is refused.
 
 use bytesize::ByteSize;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::store::ModelDir;
+use crate::telemetry::ProcessMemory;
 
 /// What loading takes at its peak for each byte of weights: the file's, and the engine's own copy.
 ///
@@ -39,7 +39,7 @@ pub(super) struct NoRoom {
 /// # Errors
 /// When it may take more than what is left.
 pub(super) fn check(dir: &ModelDir) -> Result<(), NoRoom> {
-    decide(estimate(dir), left())
+    decide(estimate(dir), ProcessMemory::read().left)
 }
 
 /// What a version takes at most while it loads, in bytes.
@@ -57,23 +57,6 @@ fn decide(needed: u64, left: Option<u64>) -> Result<(), NoRoom> {
 fn estimate_of(weight_bytes: u64, node_bytes: u64) -> u64 {
     let parts = [weight_bytes.saturating_mul(WEIGHTS), node_bytes.saturating_mul(NODES), ALWAYS];
     parts.into_iter().fold(0, u64::saturating_add)
-}
-
-/// Bytes that the machine has left, and the process's cgroup (v1 or v2), whichever are fewer.
-///
-/// Files that the system keeps in memory count as left: they go when they have to, and a version
-/// that was just fetched fills a container's limit with them.
-fn left() -> Option<u64> {
-    let mut system = System::new().ok()?;
-    system.refresh_memory();
-    let machine = system.available_memory();
-    let own = Pid::from_u32(std::process::id());
-    let only_own = ProcessesToUpdate::Some(&[own]);
-    system.refresh_processes_specifics(only_own, true, ProcessRefreshKind::nothing());
-    let limits = system.process(own).and_then(sysinfo::Process::cgroup_limits);
-    let within_limit = limits.map(|limits| limits.total_memory.saturating_sub(limits.rss));
-    // Zero: nobody knows.
-    [Some(machine).filter(|bytes| *bytes > 0), within_limit].into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -106,10 +89,5 @@ mod tests {
         }
         let refused = decide(3 << 30, Some(1 << 30)).unwrap_err().to_string();
         assert!(refused.contains("3.0 GiB") && refused.contains("1.0 GiB"), "{refused}");
-    }
-
-    #[test]
-    fn this_machine_has_memory_left() {
-        assert!(left().is_none_or(|left| left > MIB));
     }
 }

@@ -71,7 +71,9 @@ fn collect(root: &Path, dir: &Path, found: &mut Vec<(String, String)>) {
             if !SKIPPED.contains(&name.as_str()) {
                 collect(root, &path, found);
             }
-        } else if name == "Makefile" || TEXTS.iter().any(|kind| is_a(&name, kind)) {
+        } else if ["Makefile", "Dockerfile"].contains(&name.as_str())
+            || TEXTS.iter().any(|kind| is_a(&name, kind))
+        {
             let relative = path.strip_prefix(root).expect("it lies under the root");
             let text = fs::read_to_string(&path).expect("a text file is UTF-8");
             found.push((relative.to_string_lossy().replace('\\', "/"), text));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use sysinfo::System;
 
 use crate::server::{AdminOptions, ServerOptions};
+use crate::telemetry::ProcessMemory;
 
 use super::{COUNT_MAX, Check, INSTANT, SIZE_MAX, cores, threads};
 use crate::config::{parse, setting};
@@ -75,12 +75,8 @@ impl Check<'_> {
     }
 }
 
-/// Memory that the process may use, in bytes: the cgroup's limit (v1 or v2), or the machine's;
-/// 2 GiB where nobody knows.
+/// Memory that the process may use, in bytes; 2 GiB where nobody knows.
 fn memory_bytes() -> usize {
-    let Ok(mut system) = System::new() else { return 2 << 30 };
-    system.refresh_memory();
-    let machine = system.total_memory();
-    let limit = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
-    usize::try_from(limit).unwrap_or(usize::MAX)
+    let max = ProcessMemory::read().max.unwrap_or(2 << 30);
+    usize::try_from(max).unwrap_or(usize::MAX)
 }

@@ -96,8 +96,13 @@ LABEL org.opencontainers.image.title="flowgate" \
       org.opencontainers.image.revision="${FLOWGATE_GIT_SHA}" \
       org.opencontainers.image.created="${CREATED}"
 
+FROM ${DEBIAN_IMAGE} AS models
+COPY models /out/models
+ARG SOURCE_DATE_EPOCH=0
+RUN chmod -R u=rwX,go=rX /out && find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
+
 FROM image AS demo
-COPY models /models
+COPY --from=models /out/ /
 
 # The last stage is the one that is built where none is named.
 FROM image AS flowgate

@@ -1,5 +1,5 @@
-# flowgate as an image: the binary, ONNX Runtime and the Debian libraries that both need; no shell, no Python, no package manager. docs/image.md says how
-# to build, run and verify it.
+# flowgate as an image: the binary, ONNX Runtime and the Debian libraries that both need; no shell, no
+# Python, no package manager. docs/image.md says how to build it, run it and build it again.
 #
 # BuildKit (or buildah) is needed for the cache mounts; there is no `# syntax=` line, since that
 # would download a frontend whose version nobody pins.

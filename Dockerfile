@@ -1,5 +1,5 @@
-# flowgate as an image: the binary, ONNX Runtime and the Debian libraries that both need; no shell, no Python, no package manager. docs/image.md says how
-# to build, run and verify it.
+# flowgate as an image: the binary, ONNX Runtime and the Debian libraries that both need; no shell, no
+# Python, no package manager. docs/image.md says how to build it, run it and build it again.
 #
 # BuildKit (or buildah) is needed for the cache mounts; there is no `# syntax=` line, since that
 # would download a frontend whose version nobody pins.
@@ -96,8 +96,13 @@ LABEL org.opencontainers.image.title="flowgate" \
       org.opencontainers.image.revision="${FLOWGATE_GIT_SHA}" \
       org.opencontainers.image.created="${CREATED}"
 
+FROM ${DEBIAN_IMAGE} AS models
+COPY models /out/models
+ARG SOURCE_DATE_EPOCH=0
+RUN chmod -R u=rwX,go=rX /out && find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
+
 FROM image AS demo
-COPY models /models
+COPY --from=models /out/ /
 
 # The last stage is the one that is built where none is named.
 FROM image AS flowgate

@@ -45,16 +45,12 @@ RUN find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
 
 # --- The root file system: files of Debian packages, listed for scanners as distroless does ------
 FROM ${DEBIAN_IMAGE} AS packages
-# A moment of snapshot.debian.org (20261101T000000Z) fixes the packages' versions.
-ARG DEBIAN_SNAPSHOT=
-RUN if [ -n "${DEBIAN_SNAPSHOT}" ]; then \
-      archive="http://snapshot.debian.org/archive" && \
+# Lines for apt's list of sources, in place of the base image's: an archive of one moment fixes the
+# packages' versions (docs/image.md).
+ARG DEBIAN_SOURCES=
+RUN if [ -n "${DEBIAN_SOURCES}" ]; then \
       rm -rf /etc/apt/sources.list.d/* && \
-      for suite in "debian/${DEBIAN_SNAPSHOT} bookworm" \
-                   "debian/${DEBIAN_SNAPSHOT} bookworm-updates" \
-                   "debian-security/${DEBIAN_SNAPSHOT} bookworm-security"; do \
-        echo "deb [check-valid-until=no] ${archive}/${suite} main"; \
-      done > /etc/apt/sources.list; \
+      printf '%s\n' "${DEBIAN_SOURCES}" > /etc/apt/sources.list; \
     fi && \
     mkdir /packages && cd /packages && apt-get update && \
     apt-get -o APT::Sandbox::User=root download \

@@ -28,6 +28,7 @@ use crate::servable::WarmUp;
 
 use log::start_log;
 use models::load_all;
+use signals::MainLoop;
 
 /// Why the process ends badly; the text is one sentence for the operator.
 enum Failure {
@@ -63,6 +64,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
+    // Before anything that takes time.
+    let main_loop = match invocation.command {
+        Command::Serve => Some(MainLoop::start().map_err(no_main_loop)?),
+        _ => None,
+    };
     let environment = Environment::read();
     let Invocation { command, flags, models, config, files, reference, promotion, question } =
         invocation;
@@ -98,13 +104,16 @@ fn execute(invocation: Invocation) -> Result<ExitCode, Failure> {
     if let Some(target) = reference {
         return score::profile(&config, &environment, files, &target);
     }
-    match command {
-        Command::Check => check(&config, &environment),
-        Command::Predict => score::score(&config, &environment, files),
-        Command::Serve | Command::Config | Command::Promote | Command::Profile | Command::Probe => {
-            serve::serve(&config, &environment)
-        }
+    match main_loop {
+        Some(main_loop) => serve::serve(&config, &environment, main_loop),
+        None if command == Command::Check => check(&config, &environment),
+        None => score::score(&config, &environment, files),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn no_main_loop(error: io::Error) -> Failure {
+    Failure::Failed(format!("the system lets no program wait for signals: {error}"))
 }
 
 /// Prints a line for people. Nobody reading is no reason to stop.

@@ -1,6 +1,7 @@
 //! Serving: find what to serve, open the ports, say so, run until a signal.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
-use actix_web::rt::{self, System};
+use actix_web::rt;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -32,8 +33,8 @@ use crate::telemetry::Meters;
 use super::models::{Models, find_all};
 use super::registry::Registered;
 use super::served::{Served, status};
-use super::signals::StopSignals;
-use super::stopping::{Stopping, run_until_stopped, server_failed};
+use super::signals::{MainLoop, StopSignals};
+use super::stopping::{Stopping, run_until_stopped};
 use super::telemetry::{DriftThread, expose, expose_queues};
 use super::webhook::{webhook, webhook_secret};
 use super::{Failure, say};
@@ -53,11 +54,12 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// Serves all models until the process is told to stop.
-pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCode, Failure> {
-    let system = System::new();
-    // Before anything that takes time: a container's first process is not ended by a signal that
-    // it does not wait for.
-    let mut stop = system.block_on(async { StopSignals::new() }).map_err(server_failed)?;
+pub(super) fn serve(
+    config: &Config,
+    environment: &Environment,
+    main_loop: MainLoop,
+) -> Result<ExitCode, Failure> {
+    let MainLoop { system, signals: mut stop } = main_loop;
     let secret = webhook_secret(&config.registry)?;
     let (exposition, watching) = expose(config);
     let Models { registered, loader } = find_all(config, environment, &watching)?;
@@ -71,7 +73,6 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
         exposition: exposition.clone(),
         tellers,
     })?;
-    let no_thread = |error| Failure::Failed(format!("cannot start a thread: {error}"));
     let pool = Arc::new(InferencePool::start(config.pool).map_err(no_thread)?);
     let _drift = DriftThread::start(watching.monitors.clone()).map_err(no_thread)?;
     let polls = polls(&registered);
@@ -123,6 +124,11 @@ pub(super) fn serve(config: &Config, environment: &Environment) -> Result<ExitCo
 
     join(&pool, &readers);
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn no_thread(error: io::Error) -> Failure {
+    Failure::Failed(format!("cannot start a thread: {error}"))
 }
 
 /// What wakes each model's questions to its registry.
@@ -261,7 +267,7 @@ impl Serving<'_> {
     ) -> Result<(), Failure> {
         let Self { config, table, pool, leaving, messages, meters } = self;
         let shown = Arc::clone(&table);
-        let told = leaving.clone();
+        let (told, counted) = (leaving.clone(), meters.clone());
         let listening = listen(&config.server, table, pool, meters, told).map_err(|error| {
             let (host, port) = (&config.server.host, config.server.port);
             Failure::Failed(format!(
@@ -278,9 +284,14 @@ impl Serving<'_> {
             // Nothing new is loaded while the last requests are answered.
             let _ = messages.try_send(Message::Event(Event::Stop));
         };
-        let lame_duck = config.server.lame_duck;
-        let admin = admin.map(|admin| admin.handle);
-        run_until_stopped(listening, admin, Stopping { leave, lame_duck, signals: stop }).await
+        let stopping = Stopping {
+            leave,
+            lame_duck: config.server.lame_duck,
+            shutdown_timeout: config.server.shutdown_timeout,
+            in_flight: || counted.in_flight(),
+            signals: stop,
+        };
+        run_until_stopped(listening, admin.map(|admin| admin.handle), stopping).await
     }
 }
 

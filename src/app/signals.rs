@@ -2,6 +2,7 @@
 
 use std::io;
 
+use actix_web::rt::{System, SystemRunner};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT.
@@ -21,5 +22,20 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// A main loop that hears those signals from the moment on that it is made. Until then they do what
+/// the system does with them, and to a container's first process that is nothing.
+pub(super) struct MainLoop {
+    pub(super) system: SystemRunner,
+    pub(super) signals: StopSignals,
+}
+
+impl MainLoop {
+    pub(super) fn start() -> io::Result<Self> {
+        let system = System::new();
+        let signals = system.block_on(async { StopSignals::new() })?;
+        Ok(Self { system, signals })
     }
 }

@@ -76,12 +76,17 @@ pub fn listen(
     .client_request_timeout(options.head_timeout)
     .client_disconnect_timeout(options.head_timeout)
     .keep_alive(options.keep_alive)
-    .shutdown_timeout(options.shutdown_timeout.as_secs().max(1))
+    .shutdown_timeout(whole_seconds(options.shutdown_timeout))
     // A client that is gone needs no answer: its work is skipped.
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .bind(addresses(&options.host, options.port)?.as_slice())?;
     Listening::new(&server.addrs(), server.run())
+}
+
+/// No shorter than that.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl Listening {

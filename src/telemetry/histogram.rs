@@ -86,24 +86,22 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds histograms up; `None` where there is none.
-    pub fn of<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Option<Self> {
-        let mut counts: Vec<u64> = Vec::new();
-        let (mut sum, mut bounds) = (0_u64, None);
+    /// Adds up histograms that have these bounds.
+    pub fn of<'a>(bounds: &Bounds, histograms: impl Iterator<Item = &'a Histogram>) -> Self {
+        let mut counts = vec![0_u64; bounds.buckets()];
+        let mut sum = 0_u64;
         for histogram in histograms {
-            counts.resize(histogram.buckets.len(), 0);
             for (count, own) in counts.iter_mut().zip(&histogram.buckets) {
                 *count += own.get();
             }
             sum = sum.wrapping_add(histogram.sum.get());
-            bounds = Some(&histogram.bounds);
         }
         let mut below = 0;
-        let buckets = bounds?.0.iter().zip(&counts).map(|(end, count)| {
+        let buckets = bounds.0.iter().zip(&counts).map(|(end, count)| {
             below += count;
             (*end, below)
         });
-        Some(Self { buckets: buckets.collect(), count: counts.iter().sum(), sum })
+        Self { buckets: buckets.collect(), count: counts.iter().sum(), sum }
     }
 }
 
@@ -114,26 +112,28 @@ mod tests {
     #[test]
     fn a_value_is_in_the_first_bucket_that_does_not_end_below_it() {
         let bounds = Bounds::new(&[10, 20, 40]);
-        let (one, two) = (Histogram::new(bounds.clone()), Histogram::new(bounds));
+        let (one, two) = (Histogram::new(bounds.clone()), Histogram::new(bounds.clone()));
         for value in [0, 10, 11, 20] {
             one.add(value, Writer::Sole);
         }
         for value in [41, 40] {
             two.add(value, Writer::Shared);
         }
-        let totals = Totals::of([&one, &two].into_iter()).unwrap();
+        let totals = Totals::of(&bounds, [&one, &two].into_iter());
         assert_eq!(totals.buckets, [(10, 2), (20, 4), (40, 5)]);
         assert_eq!((totals.count, totals.sum), (6, 122));
         assert_eq!(one.count(), 4);
-        assert_eq!(Totals::of(std::iter::empty()), None);
+        let none = Totals::of(&bounds, std::iter::empty());
+        assert_eq!((none.buckets, none.count, none.sum), (vec![(10, 0), (20, 0), (40, 0)], 0, 0));
     }
 
     #[test]
     fn times_are_counted_in_nanoseconds() {
-        let histogram = Histogram::new(Bounds::of_seconds(&[0.000_05, 60.0]));
+        let bounds = Bounds::of_seconds(&[0.000_05, 60.0]);
+        let histogram = Histogram::new(bounds.clone());
         histogram.add_time(Duration::from_micros(50), Writer::Sole);
         histogram.add_time(Duration::MAX, Writer::Sole);
-        let totals = Totals::of(std::iter::once(&histogram)).unwrap();
+        let totals = Totals::of(&bounds, std::iter::once(&histogram));
         assert_eq!(totals.buckets, [(50_000, 1), (60_000_000_000, 1)]);
         assert_eq!(totals.count, 2);
     }

@@ -121,6 +121,7 @@ pub struct Meter {
     cells: PerThread<Cells>,
     rejected: Arc<Rejected>,
     times: Bounds,
+    rows: Bounds,
     exemplars: Exemplars,
 }
 
@@ -151,9 +152,9 @@ impl Meter {
     /// Nothing counted yet; `times` and `rows` are the buckets of durations and of batches.
     #[must_use]
     pub fn new(times: Bounds, rows: Bounds, rejected: Arc<Rejected>) -> Self {
-        let own = times.clone();
-        let cells = PerThread::new(move || Cells::new(&own, &rows));
-        Self { cells, rejected, times, exemplars: Exemplars::default() }
+        let own = (times.clone(), rows.clone());
+        let cells = PerThread::new(move || Cells::new(&own.0, &own.1));
+        Self { cells, rejected, times, rows, exemplars: Exemplars::default() }
     }
 
     /// A request begins. Until it ends it is in flight.
@@ -206,22 +207,22 @@ impl Meter {
         self.cells.all().map(|cells| cells.requests[outcome as usize].count()).sum()
     }
 
-    /// How long they took, in nanoseconds; `None` before the first of any outcome.
+    /// How long they took, in nanoseconds.
     #[must_use]
-    pub fn took(&self, outcome: Outcome) -> Option<Totals> {
-        Totals::of(self.cells.all().map(|cells| &cells.requests[outcome as usize]))
+    pub fn took(&self, outcome: Outcome) -> Totals {
+        Totals::of(&self.times, self.cells.all().map(|cells| &cells.requests[outcome as usize]))
     }
 
-    /// What a stage took, in nanoseconds; `None` before the first request.
+    /// What a stage took, in nanoseconds.
     #[must_use]
-    pub fn stage(&self, stage: Stage) -> Option<Totals> {
-        Totals::of(self.cells.all().map(|cells| &cells.stages[stage as usize]))
+    pub fn stage(&self, stage: Stage) -> Totals {
+        Totals::of(&self.times, self.cells.all().map(|cells| &cells.stages[stage as usize]))
     }
 
-    /// Rows of the runs; `None` before the first request.
+    /// Rows of the runs.
     #[must_use]
-    pub fn batches(&self) -> Option<Totals> {
-        Totals::of(self.cells.all().map(|cells| &cells.batches))
+    pub fn batches(&self) -> Totals {
+        Totals::of(&self.rows, self.cells.all().map(|cells| &cells.batches))
     }
 
     /// Requests that have begun and not ended.
@@ -303,7 +304,7 @@ mod tests {
         assert_eq!(meter.ended(Outcome::Ok), 2);
         assert_eq!(meter.ended(Outcome::Abandoned), 1);
         assert_eq!(meter.in_flight(), 0);
-        let took = meter.took(Outcome::Ok).unwrap();
+        let took = meter.took(Outcome::Ok);
         assert_eq!(took.count, 2);
     }
 
@@ -315,9 +316,9 @@ mod tests {
         for _ in 0..3 {
             meter.note_request(ms(4), ms(5), ms(6));
         }
-        let batches = meter.batches().unwrap();
+        let batches = meter.batches();
         assert_eq!((batches.count, batches.sum), (1, 3));
-        let sums = Stage::ALL.map(|stage| meter.stage(stage).unwrap());
+        let sums = Stage::ALL.map(|stage| meter.stage(stage));
         assert_eq!(sums.each_ref().map(|totals| totals.count), [3, 3, 1, 1, 3]);
         let millis = sums.map(|totals| totals.sum / 1_000_000);
         assert_eq!(millis, [12, 15, 1, 2, 18]);

@@ -119,6 +119,14 @@ impl Meters {
         self.0.unknown.begin().end(Outcome::Unknown);
     }
 
+    /// Requests that have found a version and have no answer yet.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let models = self.models();
+        let versions = models.values().flat_map(|model| model.versions.values());
+        versions.map(|version| version.meter.in_flight()).sum()
+    }
+
     fn release(&self, id: &ModelId) {
         let mut models = self.models();
         let Some(model) = models.get_mut(&id.name) else { return };
@@ -250,7 +258,9 @@ impl Families {
         let labels = [model, version, PROTOCOL, outcome.name()];
         let ended = meter.ended(outcome);
         requests.push(&labels, ended as f64);
-        if let Some(totals) = meter.took(outcome).filter(|totals| totals.count > 0) {
+        // Most outcomes never happen, and a histogram is many series.
+        if ended > 0 {
+            let totals = meter.took(outcome);
             seconds.push_histogram(&labels, &totals, NANOS);
         }
     }
@@ -262,17 +272,13 @@ impl Families {
         let [_, _, stages, rows, batches, batch_rows, ..] = &mut self.0;
         let [model, version] = id;
         for stage in Stage::ALL {
-            if let Some(totals) = meter.stage(stage) {
-                stages.push_histogram(&[model, version, stage.name()], &totals, NANOS);
-            }
+            // Whoever scales by them has to find them before the first request.
+            stages.push_histogram(&[model, version, stage.name()], &meter.stage(stage), NANOS);
         }
         let totals = meter.batches();
-        let (count, sum) = totals.as_ref().map_or((0, 0), |totals| (totals.count, totals.sum));
-        rows.push(&id, sum as f64);
-        batches.push(&id, count as f64);
-        if let Some(totals) = totals {
-            batch_rows.push_histogram(&id, &totals, 1.0);
-        }
+        rows.push(&id, totals.sum as f64);
+        batches.push(&id, totals.count as f64);
+        batch_rows.push_histogram(&id, &totals, 1.0);
     }
 }
 
@@ -357,6 +363,17 @@ mod tests {
         let again = meters.lease(id(1));
         again.begin().end(Outcome::Ok);
         assert!(has(&exposition, &line(2)));
+    }
+
+    #[test]
+    fn stages_are_there_before_the_first_request() {
+        let (meters, exposition) = meters(Duration::ZERO);
+        let _lease = meters.lease(id(1));
+        for stage in Stage::ALL {
+            let labels = format!(r#"model="wine",stage="{}",version="1""#, stage.name());
+            let line = format!("flowgate_stage_duration_seconds_count{{{labels}}} 0");
+            assert!(has(&exposition, &line), "{line}: {}", exposition.text());
+        }
     }
 
     #[test]

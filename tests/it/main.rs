@@ -12,6 +12,7 @@ mod http;
 mod metrics_docs;
 mod overload;
 mod predict;
+mod probe;
 mod profile;
 mod promotion;
 mod shutdown;

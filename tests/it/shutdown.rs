@@ -91,7 +91,7 @@ fn a_second_signal_ends_the_lame_duck() {
 
 #[test]
 fn a_client_that_never_finishes_holds_up_the_end_no_longer_than_allowed() {
-    let mut serving = Serving::start(&[MODEL, "--shutdown-timeout", "1s"]);
+    let (mut serving, log) = Serving::start_logged(&[MODEL, "--shutdown-timeout", "1s"]);
     let mut slow = TcpStream::connect(serving.address).unwrap();
     let head = "POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
     write!(slow, "{head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n").unwrap();
@@ -102,6 +102,8 @@ fn a_client_that_never_finishes_holds_up_the_end_no_longer_than_allowed() {
     serving.signal("-TERM");
     assert_eq!(serving.wait(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    let said = fs::read_to_string(log.path()).unwrap();
+    assert!(said.contains("requests are cut off") && said.contains("requests=1"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 #
 # BuildKit (or buildah) is needed for the cache mounts; there is no `# syntax=` line, since that
 # would download a frontend whose version nobody pins.
+#
+# All files are of 1970. The commit's time would do for building it again as well, but a layer with
+# the same content would be another one at each commit, to be stored and pulled again.
 
 # Pin by digest where it matters: --build-arg RUST_IMAGE=rust@sha256:... (docs/image.md).
 ARG RUST_VERSION=1.95.0
@@ -27,8 +30,8 @@ COPY LICENSE ./
 # `flowgate_build_info` tells it.
 ARG FLOWGATE_GIT_SHA=
 # Paths of the build stay out of the binary. The touch has Cargo compile this crate although its
-# files may be older than what another commit left in the cache; the commit's time is none of its
-# business, or it would compile everything that looks at SOURCE_DATE_EPOCH anew at each commit.
+# files may be older than what another commit left in the cache. Symbols go: they are 11 MB, and the
+# compiler gives some of them another suffix in each build (where the code is the same, to the byte).
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     export RUSTFLAGS="--remap-path-prefix=/usr/local/cargo/registry/src=/cargo \
@@ -38,10 +41,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
            SOURCE_DATE_EPOCH=0 FLOWGATE_GIT_SHA="${FLOWGATE_GIT_SHA}" && \
     touch src/lib.rs src/main.rs && \
     cargo build --release --locked --features tract && \
-    install -D target/release/flowgate /out/usr/local/bin/flowgate && \
-    install -D -m 644 LICENSE /out/usr/share/doc/flowgate/LICENSE
-ARG SOURCE_DATE_EPOCH=0
-RUN find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
+    mkdir -p /out/usr/local/bin && \
+    strip --strip-all --remove-section=.note.gnu.build-id \
+      -o /out/usr/local/bin/flowgate target/release/flowgate && \
+    install -D -m 644 LICENSE /out/usr/share/doc/flowgate/LICENSE && \
+    find /out -exec touch -h -d @0 {} +
 
 # --- The root file system: files of Debian packages, listed for scanners as distroless does ------
 FROM ${DEBIAN_IMAGE} AS packages
@@ -60,7 +64,6 @@ RUN if [ -n "${DEBIAN_SOURCES}" ]; then \
 FROM packages AS rootfs
 COPY --from=onnxruntime /onnxruntime /onnxruntime
 COPY scripts/rootfs.sh /src/scripts/
-ARG SOURCE_DATE_EPOCH=0
 RUN /src/scripts/rootfs.sh /packages /onnxruntime /rootfs
 
 # --- The image -----------------------------------------------------------------------------------
@@ -94,8 +97,7 @@ LABEL org.opencontainers.image.title="flowgate" \
 
 FROM ${DEBIAN_IMAGE} AS models
 COPY models /out/models
-ARG SOURCE_DATE_EPOCH=0
-RUN chmod -R u=rwX,go=rX /out && find /out -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
+RUN chmod -R u=rwX,go=rX /out && find /out -exec touch -h -d @0 {} +
 
 FROM image AS demo
 COPY --from=models /out/ /

@@ -4,7 +4,7 @@
 #   rootfs.sh PACKAGES ONNXRUNTIME ROOT
 #
 # PACKAGES is a directory of .deb files, ONNXRUNTIME what onnxruntime.sh made. The same input makes
-# the same files, of which SOURCE_DATE_EPOCH is the time. Runs in the Dockerfile, as root.
+# the same files, all of 1970. Runs in the Dockerfile, as root.
 set -eu
 umask 022
 
@@ -70,4 +70,4 @@ ln -s "$library" usr/local/lib/libonnxruntime.so
 install -m 644 -t usr/share/doc/onnxruntime "$onnxruntime/LICENSE" \
     "$onnxruntime/ThirdPartyNotices.txt"
 
-find . -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +
+find . -exec touch -h -d @0 {} +

@@ -94,11 +94,13 @@ class Container:
         """What became of it, in words."""
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
+            # An ended container has no ports.
+            published = docker("port", self.id, "8082/tcp", check=False).stdout.split()
+            if published and is_ready(int(published[0].rsplit(":", 1)[1])):
+                return "ready"
             state = self.state()
             if not state["Running"]:
                 return f"exit code {state['ExitCode']}"
-            if is_ready(self.port(8082)):
-                return "ready"
             time.sleep(0.1)
         raise AssertionError(f"neither ready nor ended after {READY_SECONDS} s: {self.logs()}")
 

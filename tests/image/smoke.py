@@ -29,7 +29,7 @@ import graphs
 from container import DEMO, DOCKER, HARDENED, IMAGE, ROOT, Container, docker
 
 # The image as it is unpacked, at most.
-IMAGE_BYTES_MAX = 120_000_000
+IMAGE_BYTES_MAX = 110_000_000
 STOP_SECONDS_MAX = 10
 WINE = ROOT / "models/wine-quality/1"
 DIGITS = "digits"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import policy
 import yaml
-from manifests import K8S, ROOT, container, documents, only, render, text_of
+from manifests import K8S, ROOT, beside, container, only, render, sample, samples, text_of
 
 DOCUMENT = ROOT / "docs/kubernetes.md"
 ADAPTER = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
@@ -69,22 +68,35 @@ class Documents(unittest.TestCase):
                 self.assertTrue(text_of(ROOT / place))
 
     def test_overlays_of_ones_own_are_as_the_document_has_them(self) -> None:
-        blocks = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
-        own = [block for block in blocks if "../flowgate/k8s" in block]
-        self.assertEqual(len(own), 2)
-        for block in own:
-            with tempfile.TemporaryDirectory() as work:
-                home = Path(work).resolve()
-                shutil.copytree(K8S, home / "flowgate/k8s")
-                (home / "mine").mkdir()
-                (home / "mine/kustomization.yaml").write_text(block)
-                found = documents(text_of(home / "mine"))
+        self.assertEqual(len(samples()), 3)
+        for block in samples():
+            found = beside(yaml.safe_load(block))
             for rule in policy.RULES:
                 self.assertEqual(rule(found), [], rule.__name__)
-            if "namespace" in block:
-                image = container(only(found, "Deployment")["spec"]["template"])["image"]
-                self.assertEqual(image, "registry.example/flowgate:0.1.0")
-                self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
+
+    def test_the_first_overlay_has_its_namespace_its_image_and_the_label_of_the_scrape(self) -> None:
+        found = beside(sample("namespace: models"))
+        deployment = only(found, "Deployment")
+        image = container(deployment["spec"]["template"])["image"]
+        self.assertEqual(image, "registry.example/flowgate:0.1.0")
+        self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
+        for kind in ("PodMonitor", "PrometheusRule"):
+            self.assertEqual(only(found, kind)["metadata"]["labels"]["release"], "prometheus")
+        # An operator's label is no business of the pods: they would be rolled by it.
+        self.assertNotIn("release", policy.labels_of(deployment))
+
+    def test_an_overlay_on_pinned_has_the_version_that_it_says(self) -> None:
+        its = sample("overlays/pinned")
+        (generator,) = its["configMapGenerator"]
+        self.assertEqual(generator["literals"], ["version=7"])
+        found = beside(its)
+        self.assertEqual(policy.pinned(found), [])
+        deployment = only(found, "Deployment")
+        self.assertEqual(policy.labels_of(deployment)[policy.VERSION], "7")
+        # What the sample is for: kustomize says nothing, and the version is that of the project.
+        del its["components"]
+        without = only(beside(its), "Deployment")
+        self.assertEqual(policy.labels_of(without)[policy.VERSION], "3")
 
     def test_every_overlay_component_and_file_is_told_of(self) -> None:
         text = DOCUMENT.read_text()

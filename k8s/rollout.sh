@@ -4,11 +4,11 @@
 #   k8s/rollout.sh 4
 #   k8s/rollout.sh --deployment flowgate-canary 4 --namespace models
 #
-# What comes after the version is given to kubectl. One patch changes the variable MODEL_VERSION, the
-# pods' label and the change-cause, so that all three are of one revision and `kubectl rollout undo`
-# takes them back together. Then waits for the rollout. When it fails, the pods that served before serve
-# on. What the new pods said, which versions serve, and how to go back to them is printed, and the exit
-# code is 1.
+# What comes after the version is given to kubectl. One patch changes the variable MODEL_VERSION,
+# the pods' label and the change-cause, so that all three are of one revision and `kubectl rollout
+# undo` takes them back together. Then waits for the rollout. When it fails, the pods that served
+# before serve on. What the new pods said, which versions serve, and how to go back to them is
+# printed, and the exit code is 1.
 set -euo pipefail
 
 deployment=flowgate
@@ -24,7 +24,8 @@ if [[ "${1:-}" == --deployment ]]; then
 fi
 [[ $# -ge 1 ]] || usage
 version="$1"
-# The rest is kubectl's. It stays in `$@`: bash 3.2 takes an empty array for a variable that is not set.
+# The rest is kubectl's. It stays in `$@`: bash 3.2 takes an empty array for a variable that is not
+# set.
 shift
 # A version is a number; the leading zero of `03` would make another label of the same version.
 [[ "$version" =~ ^[1-9][0-9]*$ ]] || usage
@@ -71,12 +72,13 @@ pods="$(kubectl get pods "$@" --output name \
   --selector "${own}flowgate.io/model-version=$version")" || pods=""
 for pod in $pods; do
   # It may be gone by now.
-  said="$(kubectl get "$pod" "$@" --output "go-template=$message" 2>/dev/null | tail -n 1)" || said=""
+  said="$(kubectl get "$pod" "$@" --output "go-template=$message" 2>/dev/null |
+    tail -n 1)" || said=""
   [[ -z "$said" ]] || echo "rollout: $pod said: $said" >&2
 done
 
-# The revisions with ready pods, the newest first, as lines `REVISION VERSION`. By the variable: a label
-# may be of another version (`kubectl set env`).
+# The revisions with ready pods, the newest first, as lines `REVISION VERSION`. By the variable: a
+# label may be of another version (`kubectl set env`).
 ready='{{range .items}}{{if .status.readyReplicas}}'
 ready+='{{index .metadata.annotations "deployment.kubernetes.io/revision"}} '
 ready+='{{range .spec.template.spec.containers}}{{if eq .name "flowgate"}}{{range .env}}'

@@ -179,8 +179,8 @@ def own_selectors(found: Found) -> list[str]:
 
 
 def other_selectors(found: Found) -> list[str]:
-    """Whatever selects pods finds some. Budget, policy and scrape are for the pods of all tracks that
-    have their own name, and each pod is in one of each."""
+    """Whatever selects pods finds some. Budget, policy and scrape are for the pods of all tracks
+    that have their own name, and each pod is in one of each."""
     faults = []
     for each in of_kind(found, "Service"):
         if not selected(found, each["spec"]["selector"]):

@@ -3,9 +3,10 @@
     PATH=.../with/a/link/called/kubectl:$PATH CLUSTER=DIRECTORY k8s/rollout.sh 4
 
 What a cluster would do is done to files of the directory: `deployment.yaml`, `pod-*.yaml` and
-`replicaset-*.yaml`. Patches are applied, and templates evaluated, by the kubectl that KUBECTL names,
-which needs no cluster for that. `rollout status` ends with what the file `status` says. A pod that
-the file `vanished` names is listed, and not there when it is asked for. `calls.jsonl` has every call.
+`replicaset-*.yaml`. Patches are applied, and templates evaluated, by the kubectl that KUBECTL
+names, which needs no cluster for that. `rollout status` ends with what the file `status` says. A
+pod that the file `vanished` names is listed, and not there when it is asked for. `calls.jsonl` has
+every call.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import policy
 import yaml
-from manifests import K8S, ROOT, beside, container, only, render, sample, samples, text_of
+from manifests import (
+    K8S,
+    ROOT,
+    beside,
+    combination,
+    container,
+    kubectl,
+    only,
+    render,
+    sample,
+    samples,
+    text_of,
+)
 
 DOCUMENT = ROOT / "docs/kubernetes.md"
 ADAPTER = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
@@ -26,6 +39,17 @@ def promtool(*words: str) -> str:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings of a document, as they are made of their words."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    heads = re.findall(r"^#+ (.+)$", plain, re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def shares(rule: dict) -> dict[str, int]:
+    return {each["name"]: each["weight"] for each in rule["backendRefs"]}
 
 
 def queries() -> list[str]:
@@ -74,7 +98,7 @@ class Documents(unittest.TestCase):
             for rule in policy.RULES:
                 self.assertEqual(rule(found), [], rule.__name__)
 
-    def test_the_first_overlay_has_its_namespace_its_image_and_the_label_of_the_scrape(self) -> None:
+    def test_the_first_overlay_has_its_namespace_image_and_label_of_the_scrape(self) -> None:
         found = beside(sample("namespace: models"))
         deployment = only(found, "Deployment")
         image = container(deployment["spec"]["template"])["image"]
@@ -97,6 +121,89 @@ class Documents(unittest.TestCase):
         del its["components"]
         without = only(beside(its), "Deployment")
         self.assertEqual(policy.labels_of(without)[policy.VERSION], "3")
+
+    def test_links_lead_to_headings_that_are_there(self) -> None:
+        seen = 0
+        for name in ("kubernetes.md", "operations.md"):
+            text = (ROOT / "docs" / name).read_text()
+            for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", text):
+                seen += 1
+                with self.subTest(name, link=f"{file}#{anchor}"):
+                    self.assertIn(anchor, anchors((ROOT / "docs" / (file or name)).read_text()))
+        self.assertGreater(seen, 20)
+
+    def weighted(self, number: int) -> list[dict]:
+        """Stable and canary behind the route, with its weights as the document's command sets them:
+        the first gives the canary a share, the second takes it."""
+        found = combination("canary-gateway")
+        route = only(found, "HTTPRoute")
+        patches = re.findall(r"kubectl patch httproute flowgate --type json --patch '(.*?)'",
+                             DOCUMENT.read_text(), re.S)  # fmt: skip
+        self.assertEqual(len(patches), 2)
+        made = subprocess.run(
+            [kubectl(), "patch", "--local", "--filename", "-", "--type", "json",
+             "--patch", patches[number], "--output", "json"],
+            input=json.dumps(route), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        route["spec"] = json.loads(made.stdout)["spec"]
+        self.assertEqual(policy.route(found), [])
+        return found
+
+    def test_a_canary_has_no_share_before_it_has_pods(self) -> None:
+        (rule,) = only(render("overlays/canary-gateway"), "HTTPRoute")["spec"]["rules"]
+        self.assertEqual(shares(rule), {"flowgate-stable": 100, "flowgate-canary": 0})
+        (rule,) = only(self.weighted(0), "HTTPRoute")["spec"]["rules"]
+        self.assertEqual(shares(rule), {"flowgate-stable": 95, "flowgate-canary": 5})
+
+    def test_a_canary_that_is_taken_away_leaves_no_share_without_pods(self) -> None:
+        found = self.weighted(1)
+        (words,) = re.findall(r"kubectl delete (deployment,\S+ .+)", DOCUMENT.read_text())
+        self.assertEqual(words, "deployment,horizontalpodautoscaler flowgate-canary")
+        left = [each for each in found if not (
+            each["kind"].lower() in words.split()[0].split(",")
+            and each["metadata"]["name"] == "flowgate-canary")]  # fmt: skip
+        self.assertEqual(len(found) - len(left), 2)
+        (rule,) = only(left, "HTTPRoute")["spec"]["rules"]
+        for name, share in shares(rule).items():
+            behind = policy.selected(left, only(left, "Service", name)["spec"]["selector"])
+            self.assertEqual(bool(share), bool(behind), name)
+
+    def test_pods_of_kserve_are_asked_at_the_admin_port(self) -> None:
+        """By the relabeling of a real Prometheus, of what it finds out about such a pod: a target
+        for each port, and one for each container that has none."""
+        monitor = yaml.safe_load((K8S / "kserve/pod-monitor.yaml").read_text())
+        service = only(render("kserve/example"), "InferenceService")["metadata"]["name"]
+        self.assertEqual(monitor["spec"]["selector"]["matchLabels"],
+                         {"serving.kserve.io/inferenceservice": service})  # fmt: skip
+        self.assertIn("flowgate", monitor["metadata"]["name"])
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        runtime = only(render("kserve"), "ClusterServingRuntime")["spec"]["containers"][0]
+        (port,) = (each["containerPort"] for each in runtime["ports"])
+        number = "__meta_kubernetes_pod_container_port_number"
+        targets = [
+            {"targets": [f"10.0.0.1:{port}"], "labels": {number: str(port)}},
+            {"targets": [f"[fd00::1]:{port}"], "labels": {number: str(port)}},
+            # Of a sidecar, and of the container that fetches the model.
+            {"targets": ["10.0.0.1:9081"], "labels": {number: "9081"}},
+            {"targets": ["10.0.0.1"], "labels": {}},
+        ]
+        names = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+        rules = [{names.get(key, key): value for key, value in rule.items()}
+                 for rule in endpoint["relabelings"]]  # fmt: skip
+        job = {"job_name": "pods", "metrics_path": endpoint["path"], "static_configs": targets,
+               "relabel_configs": rules}  # fmt: skip
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "prometheus.yml"
+            path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+            found = json.loads(promtool(
+                # It waits to the end of this for more to be discovered.
+                "check", "service-discovery", "--timeout=2s", str(path), "pods"
+            ))  # fmt: skip
+        asked = [each["labels"] for each in found if each["labels"]]
+        admin = runtime["readinessProbe"]["httpGet"]["port"]
+        self.assertEqual(sorted(each["__address__"] for each in asked),
+                         [f"10.0.0.1:{admin}", f"[fd00::1]:{admin}"])  # fmt: skip
+        self.assertEqual({each["__metrics_path__"] for each in asked}, {"/metrics"})
 
     def test_every_overlay_component_and_file_is_told_of(self) -> None:
         text = DOCUMENT.read_text()

@@ -255,7 +255,7 @@ class Changes(unittest.TestCase):
                 self.assertEqual(restored(one, "17", line.split("=")[1]), before)
 
     def test_a_second_deployment_beside_the_first_selects_its_own_pods(self) -> None:
-        """As docs/kubernetes.md says, with the components that have selectors or names of their own."""
+        """As docs/kubernetes.md says, with the components that have selectors of their own."""
         more = ["scrape", "autoscale-on-queue"]
         for first in ("overlays/hot-swap", "overlays/pinned"):
             with self.subTest(first):
@@ -272,7 +272,7 @@ class Changes(unittest.TestCase):
                 self.assertEqual(served, ["serve", "churn=models:/churn@champion"])
 
     def test_a_second_deployment_whose_scrape_takes_the_first_is_told(self) -> None:
-        """kustomize knows no selectors of custom objects: the sample names that of the PodMonitor."""
+        """kustomize knows no selectors of custom objects: the sample names that of the scrape."""
         its = sample("nameSuffix: -churn")
         its["components"] = ["../flowgate/k8s/components/scrape"]
         del its["labels"][0]["fields"]

@@ -272,7 +272,8 @@ class Scripts(unittest.TestCase):
 
     def test_bash_of_a_laptop_can_run_it(self) -> None:
         """macOS has bash 3.2, for which an empty array is not set, and `set -u` ends the script."""
-        self.assertNotRegex((K8S / "rollout.sh").read_text(), r"\[[@*]\]|declare -A|mapfile|\$\{\w+,,")
+        newer = r"\[[@*]\]|declare -A|mapfile|\$\{\w+,,"
+        self.assertNotRegex((K8S / "rollout.sh").read_text(), newer)
 
 
 if __name__ == "__main__":

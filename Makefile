@@ -119,7 +119,7 @@ references: setup ## Write the sample models' drift references, from their train
 
 # What the image says of itself comes from the commit, not from the clock or the machine.
 image: ## The container images flowgate:dev and flowgate:demo (IMAGE, TAG, DOCKER)
-	@revision=$$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty); \
+	@revision=$$(git rev-parse HEAD)$$([[ -z "$$(git status --porcelain)" ]] || echo -dirty); \
 	moment=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd); \
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1); \
 	for goal in flowgate:$(TAG) demo:$(DEMO_TAG); do \

@@ -137,7 +137,8 @@ ask_about_everything() {
     kube create --dry-run=server --validate=strict -k "$root/k8s/$place"
   done
   kube create --dry-run=server --validate=strict \
-    --filename "$root/k8s/components/scrape/pod-monitor.yaml"
+    --filename "$root/k8s/components/scrape/pod-monitor.yaml" \
+    --filename "$root/k8s/kserve/pod-monitor.yaml"
 }
 
 roll_out() {

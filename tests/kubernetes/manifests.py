@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -77,6 +78,29 @@ def _rendered(base: str, components: tuple[str, ...]) -> str:
         }
         (home / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return text_of(home)
+
+
+def samples() -> list[str]:
+    """The overlays of one's own that docs/kubernetes.md shows."""
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    return [block for block in blocks if "../flowgate/k8s" in block]
+
+
+def sample(mark: str) -> Document:
+    """The one that has this text, to be rendered by `beside`."""
+    (block,) = (each for each in samples() if mark in each)
+    return yaml.load(block, Loader=LOADER)
+
+
+def beside(kustomization: Document) -> list[Document]:
+    """An overlay beside a copy of this project called `flowgate`."""
+    with tempfile.TemporaryDirectory() as work:
+        home = Path(work).resolve()
+        shutil.copytree(K8S, home / "flowgate/k8s")
+        (home / "mine").mkdir()
+        (home / "mine/kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        return documents(text_of(home / "mine"))
 
 
 def documents(text: str) -> list[Document]:

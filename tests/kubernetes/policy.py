@@ -26,6 +26,10 @@ Found = list[Document]
 NAME = "app.kubernetes.io/name"
 VERSION = "flowgate.io/model-version"
 CAUSE = "kubernetes.io/change-cause"
+# The namespace that Prometheus is in.
+SCRAPES = {"kubernetes.io/metadata.name": "monitoring"}
+# The node's disk, for the log of a container that writes nothing else there.
+LOG_BYTES_MAX = 2**30
 # How long the kubelet and the runtime may take for their part of a pod's end.
 SPARE_SECONDS = 5
 # `-` and the hash that kustomize makes of a ConfigMap's content.
@@ -175,7 +179,8 @@ def own_selectors(found: Found) -> list[str]:
 
 
 def other_selectors(found: Found) -> list[str]:
-    """Whatever selects pods finds some; budget, policy and scrape are for those of all tracks."""
+    """Whatever selects pods finds some. Budget, policy and scrape are for the pods of all tracks
+    that have their own name, and each pod is in one of each."""
     faults = []
     for each in of_kind(found, "Service"):
         if not selected(found, each["spec"]["selector"]):
@@ -185,14 +190,18 @@ def other_selectors(found: Found) -> list[str]:
         "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
         "PodMonitor": lambda spec: spec["selector"]["matchLabels"],
     }
-    everything = [each for _, each in deployments(found)]
-    for each in of_kind(found, *where):
-        if selected(found, where[each["kind"]](each["spec"])) != everything:
-            faults.append(f"{title(each)}: does not select all pods")
-    if everything:
-        kinds = {each["kind"] for each in found}
-        faults += [f"there is no {kind}" for kind in ("PodDisruptionBudget", "NetworkPolicy")
-                   if kind not in kinds]  # fmt: skip
+    for kind, selector in where.items():
+        those = of_kind(found, kind)
+        for each in those:
+            label = each["metadata"]["labels"][NAME]
+            alike = [one for _, one in deployments(found) if labels_of(one)[NAME] == label]
+            if not alike or selected(found, selector(each["spec"])) != alike:
+                faults.append(f"{title(each)}: does not select the pods of {label}, and no others")
+        for name, each in deployments(found):
+            count = sum(selects(selector(one["spec"]), labels_of(each)) for one in those)
+            # Not every cluster has the operator.
+            if count != 1 and (those or kind != "PodMonitor"):
+                faults.append(f"{name}: is in {count} of {kind}")
     return faults
 
 
@@ -216,10 +225,24 @@ def scrape_ports(found: Found) -> list[str]:
         for endpoint in each["spec"]["podMetricsEndpoints"]:
             if endpoint["port"] != "admin" or endpoint["path"] != "/metrics":
                 faults.append(f"{title(each)}: {endpoint}")
+            faults += [f"{title(each)}: {title(pod)} does not let Prometheus in"
+                       for pod in selected(found, each["spec"]["selector"]["matchLabels"])
+                       if not admits(found, pod, endpoint["port"])]  # fmt: skip
         # The alerts look for the word in the job, which is NAMESPACE/NAME.
         if "flowgate" not in each["metadata"]["name"]:
             faults.append(f"{title(each)}: the alerts do not know such a job")
     return faults
+
+
+def admits(found: Found, deployment: Document, port: str) -> bool:
+    """Whether a policy of these pods lets Prometheus' namespace reach a port."""
+    peer = {"namespaceSelector": {"matchLabels": SCRAPES}}
+    return any(
+        peer in rule.get("from", []) and {"port": port} in rule["ports"]
+        for each in of_kind(found, "NetworkPolicy")
+        if selects(each["spec"]["podSelector"]["matchLabels"], labels_of(deployment))
+        for rule in each["spec"]["ingress"]
+    )
 
 
 def probe_ports(found: Found) -> list[str]:
@@ -376,8 +399,8 @@ def end_faults(
 
 
 def cache(found: Found) -> list[str]:
-    """The cache is writable, has room for one version beyond its bound, and that is accounted for.
-    Temporary files find a place as well."""
+    """The cache is writable, has room for one version beyond its bound, and not much more, and that
+    is accounted for. Temporary files find a place as well."""
     faults = []
     for name, each in deployments(found):
         template = each["spec"]["template"]
@@ -391,7 +414,9 @@ def cache(found: Found) -> list[str]:
         if environment(container(template)).get("TMPDIR", "/tmp") not in mounted:
             faults.append(f"{name}: temporary files have no place")
         (its,) = (one for one in template["spec"]["volumes"] if one["name"] == volume)
-        bound = size(settings["bytes_max"])
+        # A variable goes before the file.
+        bound = size(environment(container(template)).get(
+            "FLOWGATE_CACHE_BYTES_MAX", settings["bytes_max"]))  # fmt: skip
         if "emptyDir" in its:
             room = quantity(its["emptyDir"].get("sizeLimit", 0))
             limit = container(template)["resources"]["limits"].get("ephemeral-storage", room)
@@ -400,8 +425,13 @@ def cache(found: Found) -> list[str]:
         else:
             claim = its["ephemeral"]["volumeClaimTemplate"]["spec"]
             room = quantity(claim["resources"]["requests"]["storage"])
+            disk = container(template)["resources"]["limits"].get("ephemeral-storage", 0)
+            if quantity(disk) > LOG_BYTES_MAX:
+                faults.append(f"{name}: {disk} of the node's disk, and the cache is on a volume")
         if room < bound * Fraction(5, 4):
             faults.append(f"{name}: room for {room} bytes, and a cache of up to {bound}")
+        if room > bound * 2:
+            faults.append(f"{name}: a cache of up to {bound} uses little of {room} bytes")
     return faults
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +14,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import policy
 import yaml
-from manifests import K8S, ROOT, container, documents, only, render, text_of
+from manifests import (
+    K8S,
+    ROOT,
+    beside,
+    combination,
+    container,
+    kubectl,
+    only,
+    render,
+    sample,
+    samples,
+    text_of,
+)
 
 DOCUMENT = ROOT / "docs/kubernetes.md"
 ADAPTER = K8S / "components/autoscale-on-queue/prometheus-adapter-rule.yaml"
@@ -27,6 +39,17 @@ def promtool(*words: str) -> str:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings of a document, as they are made of their words."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    heads = re.findall(r"^#+ (.+)$", plain, re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def shares(rule: dict) -> dict[str, int]:
+    return {each["name"]: each["weight"] for each in rule["backendRefs"]}
 
 
 def queries() -> list[str]:
@@ -69,22 +92,118 @@ class Documents(unittest.TestCase):
                 self.assertTrue(text_of(ROOT / place))
 
     def test_overlays_of_ones_own_are_as_the_document_has_them(self) -> None:
-        blocks = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
-        own = [block for block in blocks if "../flowgate/k8s" in block]
-        self.assertEqual(len(own), 2)
-        for block in own:
-            with tempfile.TemporaryDirectory() as work:
-                home = Path(work).resolve()
-                shutil.copytree(K8S, home / "flowgate/k8s")
-                (home / "mine").mkdir()
-                (home / "mine/kustomization.yaml").write_text(block)
-                found = documents(text_of(home / "mine"))
+        self.assertEqual(len(samples()), 3)
+        for block in samples():
+            found = beside(yaml.safe_load(block))
             for rule in policy.RULES:
                 self.assertEqual(rule(found), [], rule.__name__)
-            if "namespace" in block:
-                image = container(only(found, "Deployment")["spec"]["template"])["image"]
-                self.assertEqual(image, "registry.example/flowgate:0.1.0")
-                self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
+
+    def test_the_first_overlay_has_its_namespace_image_and_label_of_the_scrape(self) -> None:
+        found = beside(sample("namespace: models"))
+        deployment = only(found, "Deployment")
+        image = container(deployment["spec"]["template"])["image"]
+        self.assertEqual(image, "registry.example/flowgate:0.1.0")
+        self.assertEqual({each["metadata"]["namespace"] for each in found}, {"models"})
+        for kind in ("PodMonitor", "PrometheusRule"):
+            self.assertEqual(only(found, kind)["metadata"]["labels"]["release"], "prometheus")
+        # An operator's label is no business of the pods: they would be rolled by it.
+        self.assertNotIn("release", policy.labels_of(deployment))
+
+    def test_an_overlay_on_pinned_has_the_version_that_it_says(self) -> None:
+        its = sample("overlays/pinned")
+        (generator,) = its["configMapGenerator"]
+        self.assertEqual(generator["literals"], ["version=7"])
+        found = beside(its)
+        self.assertEqual(policy.pinned(found), [])
+        deployment = only(found, "Deployment")
+        self.assertEqual(policy.labels_of(deployment)[policy.VERSION], "7")
+        # What the sample is for: kustomize says nothing, and the version is that of the project.
+        del its["components"]
+        without = only(beside(its), "Deployment")
+        self.assertEqual(policy.labels_of(without)[policy.VERSION], "3")
+
+    def test_links_lead_to_headings_that_are_there(self) -> None:
+        seen = 0
+        for name in ("kubernetes.md", "operations.md"):
+            text = (ROOT / "docs" / name).read_text()
+            for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", text):
+                seen += 1
+                with self.subTest(name, link=f"{file}#{anchor}"):
+                    self.assertIn(anchor, anchors((ROOT / "docs" / (file or name)).read_text()))
+        self.assertGreater(seen, 20)
+
+    def weighted(self, number: int) -> list[dict]:
+        """Stable and canary behind the route, with its weights as the document's command sets them:
+        the first gives the canary a share, the second takes it."""
+        found = combination("canary-gateway")
+        route = only(found, "HTTPRoute")
+        patches = re.findall(r"kubectl patch httproute flowgate --type json --patch '(.*?)'",
+                             DOCUMENT.read_text(), re.S)  # fmt: skip
+        self.assertEqual(len(patches), 2)
+        made = subprocess.run(
+            [kubectl(), "patch", "--local", "--filename", "-", "--type", "json",
+             "--patch", patches[number], "--output", "json"],
+            input=json.dumps(route), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        route["spec"] = json.loads(made.stdout)["spec"]
+        self.assertEqual(policy.route(found), [])
+        return found
+
+    def test_a_canary_has_no_share_before_it_has_pods(self) -> None:
+        (rule,) = only(render("overlays/canary-gateway"), "HTTPRoute")["spec"]["rules"]
+        self.assertEqual(shares(rule), {"flowgate-stable": 100, "flowgate-canary": 0})
+        (rule,) = only(self.weighted(0), "HTTPRoute")["spec"]["rules"]
+        self.assertEqual(shares(rule), {"flowgate-stable": 95, "flowgate-canary": 5})
+
+    def test_a_canary_that_is_taken_away_leaves_no_share_without_pods(self) -> None:
+        found = self.weighted(1)
+        (words,) = re.findall(r"kubectl delete (deployment,\S+ .+)", DOCUMENT.read_text())
+        self.assertEqual(words, "deployment,horizontalpodautoscaler flowgate-canary")
+        left = [each for each in found if not (
+            each["kind"].lower() in words.split()[0].split(",")
+            and each["metadata"]["name"] == "flowgate-canary")]  # fmt: skip
+        self.assertEqual(len(found) - len(left), 2)
+        (rule,) = only(left, "HTTPRoute")["spec"]["rules"]
+        for name, share in shares(rule).items():
+            behind = policy.selected(left, only(left, "Service", name)["spec"]["selector"])
+            self.assertEqual(bool(share), bool(behind), name)
+
+    def test_pods_of_kserve_are_asked_at_the_admin_port(self) -> None:
+        """By the relabeling of a real Prometheus, of what it finds out about such a pod: a target
+        for each port, and one for each container that has none."""
+        monitor = yaml.safe_load((K8S / "kserve/pod-monitor.yaml").read_text())
+        service = only(render("kserve/example"), "InferenceService")["metadata"]["name"]
+        self.assertEqual(monitor["spec"]["selector"]["matchLabels"],
+                         {"serving.kserve.io/inferenceservice": service})  # fmt: skip
+        self.assertIn("flowgate", monitor["metadata"]["name"])
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        runtime = only(render("kserve"), "ClusterServingRuntime")["spec"]["containers"][0]
+        (port,) = (each["containerPort"] for each in runtime["ports"])
+        number = "__meta_kubernetes_pod_container_port_number"
+        targets = [
+            {"targets": [f"10.0.0.1:{port}"], "labels": {number: str(port)}},
+            {"targets": [f"[fd00::1]:{port}"], "labels": {number: str(port)}},
+            # Of a sidecar, and of the container that fetches the model.
+            {"targets": ["10.0.0.1:9081"], "labels": {number: "9081"}},
+            {"targets": ["10.0.0.1"], "labels": {}},
+        ]
+        names = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+        rules = [{names.get(key, key): value for key, value in rule.items()}
+                 for rule in endpoint["relabelings"]]  # fmt: skip
+        job = {"job_name": "pods", "metrics_path": endpoint["path"], "static_configs": targets,
+               "relabel_configs": rules}  # fmt: skip
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "prometheus.yml"
+            path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+            found = json.loads(promtool(
+                # It waits to the end of this for more to be discovered.
+                "check", "service-discovery", "--timeout=2s", str(path), "pods"
+            ))  # fmt: skip
+        asked = [each["labels"] for each in found if each["labels"]]
+        admin = runtime["readinessProbe"]["httpGet"]["port"]
+        self.assertEqual(sorted(each["__address__"] for each in asked),
+                         [f"10.0.0.1:{admin}", f"[fd00::1]:{admin}"])  # fmt: skip
+        self.assertEqual({each["__metrics_path__"] for each in asked}, {"/metrics"})
 
     def test_every_overlay_component_and_file_is_told_of(self) -> None:
         text = DOCUMENT.read_text()

@@ -18,12 +18,14 @@ from manifests import (
     COMBINATIONS,
     K8S,
     Document,
+    beside,
     combination,
     container,
     documents,
     of_kind,
     only,
     render,
+    sample,
     text_of,
     title,
 )
@@ -99,6 +101,7 @@ BREAKS: dict[str, list[Callable[[Found], Any]]] = {
         ),
         lambda f: spec(f, "PodMonitor")["selector"]["matchLabels"].update(app="flowgate"),
         lambda f: f.remove(only(f, "NetworkPolicy")),
+        lambda f: f.append(only(f, "PodDisruptionBudget")),
     ],
     "service_ports": [
         lambda f: spec(f, "Service")["ports"][0].update(targetPort="https"),
@@ -107,6 +110,11 @@ BREAKS: dict[str, list[Callable[[Found], Any]]] = {
     "scrape_ports": [
         lambda f: spec(f, "PodMonitor")["podMetricsEndpoints"][0].update(port="http"),
         lambda f: only(f, "PodMonitor")["metadata"].update(name="models"),
+        lambda f: spec(f, "NetworkPolicy")["ingress"].pop(1),
+        lambda f: spec(f, "NetworkPolicy")["ingress"][1]["ports"][0].update(port=8081),
+        lambda f: spec(f, "NetworkPolicy")["ingress"][1]["from"][0]["namespaceSelector"].update(
+            matchLabels={"kubernetes.io/metadata.name": "default"}
+        ),
     ],
     "probe_ports": [
         lambda f: its(f)["livenessProbe"]["httpGet"].update(path="/ready"),
@@ -188,6 +196,23 @@ class Policy(unittest.TestCase):
                     change(found)
                     self.assertTrue(rule(found), "nothing is said")
 
+    def test_a_cache_on_a_volume_fits_it(self) -> None:
+        def variable(found: Found) -> Document:
+            (one,) = (e for e in its(found)["env"] if e["name"] == "FLOWGATE_CACHE_BYTES_MAX")
+            return one
+
+        changes: list[Callable[[Found], Any]] = [
+            lambda f: variable(f).update(value="20GiB"),
+            # The file's bound, of a small cache, is in force.
+            lambda f: its(f)["env"].remove(variable(f)),
+            lambda f: its(f)["resources"]["limits"].update({"ephemeral-storage": "4Gi"}),
+        ]
+        for change in changes:
+            found = render("overlays/pinned", "cache-on-volume")
+            self.assertEqual(policy.cache(found), [])
+            change(found)
+            self.assertTrue(policy.cache(found), "nothing is said")
+
     def test_a_namespace_that_takes_any_pod_is_told(self) -> None:
         found = combination("local")
         only(found, "Namespace")["metadata"]["labels"].clear()
@@ -230,27 +255,29 @@ class Changes(unittest.TestCase):
                 self.assertEqual(restored(one, "17", line.split("=")[1]), before)
 
     def test_a_second_deployment_beside_the_first_selects_its_own_pods(self) -> None:
-        """As docs/kubernetes.md says: a suffix, and a label that is part of the selectors."""
-        first = render("overlays/hot-swap")
-        with tempfile.TemporaryDirectory() as work:
-            copy = Path(work).resolve() / "k8s"
-            shutil.copytree(K8S, copy)
-            (copy / "churn").mkdir()
-            (copy / "churn/kustomization.yaml").write_text(
-                "resources: [../overlays/hot-swap]\n"
-                "nameSuffix: -churn\n"
-                "labels:\n"
-                "  - pairs: {app.kubernetes.io/name: flowgate-churn}\n"
-                "    includeSelectors: true\n"
-            )
-            second = documents(text_of(copy / "churn"))
-        both = first + second
-        for rule in (policy.own_selectors, policy.identities, policy.references, policy.budget,
-                     policy.autoscaling, policy.service_ports):  # fmt: skip
-            self.assertEqual(rule(both), [], rule.__name__)
-        for each in of_kind(both, "Service"):
-            self.assertEqual(len(policy.selected(both, each["spec"]["selector"])), 1, title(each))
-        self.assertEqual(policy.policy_ports(both), [])
+        """As docs/kubernetes.md says, with the components that have selectors of their own."""
+        more = ["scrape", "autoscale-on-queue"]
+        for first in ("overlays/hot-swap", "overlays/pinned"):
+            with self.subTest(first):
+                its = sample("nameSuffix: -churn")
+                its["components"] = [f"../flowgate/k8s/components/{each}" for each in more]
+                second = beside(its)
+                both = render(first, *more) + second
+                for rule in policy.RULES:
+                    self.assertEqual(rule(both), [], rule.__name__)
+                for each in of_kind(both, "Service"):
+                    behind = policy.selected(both, each["spec"]["selector"])
+                    self.assertEqual(len(behind), 1, title(each))
+                served = container(only(second, "Deployment")["spec"]["template"])["args"]
+                self.assertEqual(served, ["serve", "churn=models:/churn@champion"])
+
+    def test_a_second_deployment_whose_scrape_takes_the_first_is_told(self) -> None:
+        """kustomize knows no selectors of custom objects: the sample names that of the scrape."""
+        its = sample("nameSuffix: -churn")
+        its["components"] = ["../flowgate/k8s/components/scrape"]
+        del its["labels"][0]["fields"]
+        both = render("overlays/hot-swap", "scrape") + beside(its)
+        self.assertTrue(policy.other_selectors(both))
 
 
 def restored(deployment: Document, version: str, before: str) -> Document:

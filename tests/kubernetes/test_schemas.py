@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import strict
+import yaml
 from manifests import COMBINATIONS, K8S, Document, combination, only, render, text_of, title
 
 OLDEST, NEWEST = strict.versions()[0], strict.versions()[-1]
@@ -55,6 +56,10 @@ class Schemas(unittest.TestCase):
                     with self.subTest(name, of=title(document), version=version):
                         self.assertEqual(strict.faults(document, version), [])
         self.assertGreater(len(seen), 20)
+
+    def test_what_is_applied_as_a_file_is_taken_as_well(self) -> None:
+        monitor = yaml.safe_load((K8S / "kserve/pod-monitor.yaml").read_text())
+        self.assertEqual(strict.faults(monitor, NEWEST), [])
 
 
 class Strictness(unittest.TestCase):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -62,6 +64,32 @@ class Effective:
         self.status = ran.returncode
         self.said = ran.stderr
         self.settings: dict[str, Any] = yaml.safe_load(ran.stdout) or {}
+
+
+class Revision(unittest.TestCase):
+    def test_an_image_says_that_files_were_not_committed(self) -> None:
+        """The Makefile's own command, in a repository of its own, with `echo` for docker."""
+        with tempfile.TemporaryDirectory() as work:
+            home = Path(work)
+            for name in ("Makefile", "Cargo.toml"):
+                shutil.copy(ROOT / name, home)
+            who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+            for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "one"]):
+                subprocess.run(["git", *words], cwd=home, check=True)
+            self.assertRegex(self.revision(home), r"^[0-9a-f]{40}$")
+            (home / "src").mkdir()
+            # Among what the build reads, though git does not know it yet.
+            (home / "src/main.rs").write_text("fn main() {}")
+            self.assertRegex(self.revision(home), r"^[0-9a-f]{40}-dirty$")
+            (home / "src/main.rs").unlink()
+            (home / "Cargo.toml").write_text("")
+            self.assertRegex(self.revision(home), r"^[0-9a-f]{40}-dirty$")
+
+    def revision(self, home: Path) -> str:
+        made = subprocess.run(["make", "--no-print-directory", "image", "DOCKER=echo"], cwd=home,
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        first, _ = re.findall(r"FLOWGATE_GIT_SHA=(\S+)", made.stdout)
+        return first
 
 
 class Settings(unittest.TestCase):

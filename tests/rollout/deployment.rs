@@ -15,7 +15,7 @@ use crate::support::process::{Server, binary};
 const HEARD_AFTER: Duration = Duration::from_secs(2);
 /// A container that ends is started again so often before a rollout counts as failed.
 const RESTARTS: usize = 2;
-/// Longest wait for a server to be ready, or not any more.
+/// Longest wait for a server to be ready.
 const READY_MAX: Duration = Duration::from_mins(1);
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -91,7 +91,7 @@ impl Deployment {
         Err(failed.unwrap())
     }
 
-    /// Tells a server to end, and senders a little later. The next one is not waited for.
+    /// Tells a server to end, and senders a little later, and waits for it to be gone.
     fn end(&self, mut server: Server) {
         server.terminate();
         thread::sleep(HEARD_AFTER);
@@ -100,7 +100,7 @@ impl Deployment {
     }
 }
 
-/// Every version of the directory under one name.
+/// The directory of a version, under the same name as those of the others.
 fn wine(version: &str) -> String {
     format!("wine={}", Path::new(version).display())
 }
